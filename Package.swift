@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// One module of ours. What it may import is fixed in docs/ARCHITECTURE.md and checked by scripts/check-imports.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "penstock",
+    products: [
+        .executable(name: "penstock", targets: ["penstock"]),
+        .library(name: "FlowNAT", targets: ["FlowNAT"]),
+        .library(name: "QuicTransport", targets: ["QuicTransport"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(
+            name: "CNgtcp2",
+            linkerSettings: [
+                .linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls"), .linkedLibrary("gnutls"),
+            ]),
+        .target(name: "CLinux"),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+
+        module("Primitives", []),
+        module("Packets", ["Primitives"]),
+        module("FlowNAT", ["Primitives", "Packets"]),
+        module("Sealing", ["Primitives", "COpenSSL"]),
+        module("Tunnel", ["Primitives", "Sealing"]),
+        module("QuicTransport", ["Primitives", "CNgtcp2"]),
+        module("LinuxIO", ["Primitives", "Packets", "CLinux"]),
+        module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
+        module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport"]),
+        module("SimNet", ["Primitives", "Packets"]),
+        .executableTarget(
+            name: "penstock",
+            dependencies: [
+                "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict),
+
+        tests("PrimitivesTests", ["Primitives"]),
+        tests("PacketsTests", ["Packets", "Primitives"]),
+        tests("FlowNATTests", ["FlowNAT", "Packets", "Primitives", "SimNet"]),
+        tests("SealingTests", ["Sealing", "Primitives"]),
+        tests("TunnelTests", ["Tunnel", "Sealing", "Primitives"]),
+        tests("QuicTransportTests", ["QuicTransport", "Primitives", "SimNet"]),
+        tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
+        tests("EngineTests", ["Client", "Server", "FlowNAT", "QuicTransport", "Packets", "Primitives", "SimNet"]),
+        tests(
+            "ProgramTests",
+            ["penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log")]),
+    ]
+)

@@ -1,0 +1,1 @@
+// The room for FlowNAT; see docs/ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+// The room for LinuxIO; see docs/ARCHITECTURE.md.

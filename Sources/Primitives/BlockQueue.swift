@@ -1,0 +1,176 @@
+/// A queue of bytes made of pooled blocks: written at the tail, read anywhere, taken off at the head.
+///
+/// Bytes pass through three stages. *Staged* bytes are written but not yet promised to the reader: a chunk whose
+/// tag has not been checked is staged, and `discardStaged` forgets it. `commit` hands all staged bytes to the reader.
+/// Readers look at committed bytes in place with `forEachRegion`, and `consume` gives the memory back to the pool.
+/// A byte never moves between its writing and its consumption.
+public struct BlockQueue: ~Copyable {
+    private let pool: BlockPool
+    private var head: Block?
+    /// The last block with committed or staged bytes, where writing goes on.
+    private var tail: Block?
+    /// The last block with committed bytes, and its end: where `discardStaged` goes back to.
+    private var committedTail: Block?
+    private var committedEnd = 0
+
+    /// Committed bytes.
+    public private(set) var count = 0
+    /// Bytes written but not yet committed.
+    public private(set) var staged = 0
+    public var isEmpty: Bool { count == 0 }
+
+    public init(pool: BlockPool) { self.pool = pool }
+
+    deinit {
+        var block = head
+        while let current = block {
+            block = current.next
+            pool.release(current)
+        }
+    }
+
+    // MARK: Writing
+
+    /// Contiguous memory after the last written byte, at least `minimum` bytes long (up to `BlockPool.capacity`).
+    ///
+    /// Where the last block has less room left than that, the rest of it stays unused and a new block follows.
+    /// - Returns: nil when the pool has reached its limit.
+    public mutating func space(minimum: Int = 1) -> UnsafeMutableRawBufferPointer? {
+        assert(minimum > 0 && minimum <= BlockPool.capacity)
+        if let tail, BlockPool.capacity - tail.end >= minimum {
+            return UnsafeMutableRawBufferPointer(start: tail.payload + tail.end, count: BlockPool.capacity - tail.end)
+        }
+        guard let block = pool.acquire() else { return nil }
+        if let tail {
+            tail.next = block
+        } else {
+            head = block
+        }
+        tail = block
+        return UnsafeMutableRawBufferPointer(start: block.payload, count: BlockPool.capacity)
+    }
+
+    /// Marks the first `n` bytes of the last `space` as written, not yet readable.
+    public mutating func stage(_ n: Int) {
+        guard n > 0 else { return }
+        guard let tail else { preconditionFailure("stage without space") }
+        precondition(tail.end + n <= BlockPool.capacity, "staged past the space given")
+        tail.end += n
+        staged += n
+    }
+
+    /// Makes all staged bytes readable.
+    public mutating func commit() {
+        guard staged > 0, let tail else { return }
+        count += staged
+        staged = 0
+        committedTail = tail
+        committedEnd = tail.end
+    }
+
+    /// Forgets all staged bytes.
+    public mutating func discardStaged() {
+        guard staged > 0 else { return }
+        staged = 0
+        guard let committedTail else { return releaseAll() }
+        committedTail.end = committedEnd
+        var block = committedTail.next
+        committedTail.next = nil
+        tail = committedTail
+        while let current = block {
+            block = current.next
+            pool.release(current)
+        }
+        trim()
+    }
+
+    /// Gives back the memory that `space` handed out and nobody wrote to, when the queue is empty.
+    public mutating func trim() {
+        if count == 0 && staged == 0 { releaseAll() }
+    }
+
+    private mutating func releaseAll() {
+        var block = head
+        while let current = block {
+            block = current.next
+            pool.release(current)
+        }
+        head = nil
+        tail = nil
+        committedTail = nil
+        committedEnd = 0
+    }
+
+    /// Copies bytes to the tail and commits them.
+    /// - Returns: how many were taken; fewer than given when the pool has reached its limit.
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var taken = 0
+        while taken < bytes.count, let room = space() {
+            let n = min(room.count, bytes.count - taken)
+            room.baseAddress!.copyMemory(from: bytes.baseAddress! + taken, byteCount: n)
+            stage(n)
+            taken += n
+        }
+        commit()
+        return taken
+    }
+
+    // MARK: Reading
+
+    /// Calls `body` with each contiguous region of the committed bytes from `offset`, `limit` bytes in all at most.
+    /// The walk ends early when `body` returns false.
+    @inline(__always)
+    public func forEachRegion(from offset: Int = 0, limit: Int = .max, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        var skip = offset
+        var left = min(limit, count - offset)
+        var block = head
+        while left > 0, let current = block {
+            let size = current.count
+            if skip >= size {
+                skip -= size
+            } else {
+                let n = min(size - skip, left)
+                if !body(UnsafeRawBufferPointer(start: current.payload + current.start + skip, count: n)) { return }
+                left -= n
+                skip = 0
+            }
+            block = current.next
+        }
+    }
+
+    /// Copies committed bytes from `offset` into `destination`; returns how many.
+    public func copy(from offset: Int, into destination: UnsafeMutableRawBufferPointer) -> Int {
+        var written = 0
+        forEachRegion(from: offset, limit: destination.count) { region in
+            (destination.baseAddress! + written).copyMemory(from: region.baseAddress!, byteCount: region.count)
+            written += region.count
+            return true
+        }
+        return written
+    }
+
+    /// Takes the first `n` committed bytes off the queue.
+    public mutating func consume(_ n: Int) {
+        precondition(n <= count, "consumed more than was committed")
+        count -= n
+        var left = n
+        while left > 0, let block = head {
+            let taken = min(left, block.count)
+            block.start += taken
+            left -= taken
+            if block.count > 0 { break }
+            dropHeadIfSpent(block)
+        }
+    }
+
+    /// Gives back an empty first block; an idle queue holds no memory.
+    private mutating func dropHeadIfSpent(_ block: Block) {
+        if tail?.memory == block.memory { return releaseAll() }
+        head = block.next
+        if committedTail?.memory == block.memory {
+            committedTail = nil
+            committedEnd = 0
+        }
+        pool.release(block)
+    }
+}

@@ -1,0 +1,1 @@
+// The room for QuicTransport; see docs/ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+// The room for Sealing; see docs/ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+// The room for Server; see docs/ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+// The room for Tunnel; see docs/ARCHITECTURE.md.
