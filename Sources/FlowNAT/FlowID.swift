@@ -5,6 +5,9 @@ import Primitives
 public struct FlowID: Hashable, Sendable {
     let slot: UInt32
     let generation: UInt32
+
+    /// Where an owner may keep its own data of the flow: small numbers, no two living flows share one.
+    public var index: Int { Int(slot) }
 }
 
 /// The addresses of one TCP flow as the application sees them.

@@ -192,8 +192,11 @@ public struct FlowNAT: ~Copyable {
         return try body(&flow.pointee.sendQueue)
     }
 
-    /// Bytes waiting for the application: not yet sent or not yet acknowledged.
-    public func bufferedBytes(_ id: FlowID) -> Int { flows.find(id)?.pointee.sendQueue.count ?? 0 }
+    /// Bytes in a flow's send queue, staged ones included.
+    public func heldBytes(_ id: FlowID) -> Int {
+        guard let flow = flows.find(id) else { return 0 }
+        return flow.pointee.sendQueue.count + flow.pointee.sendQueue.staged
+    }
 
     /// Nothing more will be written: a FIN follows what is queued. The other direction goes on.
     public mutating func finish(_ id: FlowID) {
