@@ -29,3 +29,18 @@ int penstock_hkdf_sha256(const uint8_t *salt, size_t salt_length, const uint8_t 
     EVP_KDF_CTX_free(context);
     return ok > 0;
 }
+
+enum { tag_length = 16 };
+
+int penstock_get_tag(EVP_CIPHER_CTX *context, uint8_t *tag) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, tag_length), OSSL_PARAM_construct_end()};
+    return EVP_CIPHER_CTX_get_params(context, parameters) > 0;
+}
+
+int penstock_set_tag(EVP_CIPHER_CTX *context, const uint8_t *tag) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, tag_length),
+        OSSL_PARAM_construct_end()};
+    return EVP_CIPHER_CTX_set_params(context, parameters) > 0;
+}

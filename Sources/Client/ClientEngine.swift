@@ -347,7 +347,7 @@ extension ClientEngine: QuicConnectionOwner {
     public func connection(
         _ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream
     ) {
-        if stream.id.rawValue == ControlStream.id { return receiveControl(bytes) }
+        if stream.id.rawValue == TunnelProtocol.controlStream { return receiveControl(bytes) }
         guard let flow = flow(of: stream) else {
             return connection.extendCredit(on: stream, by: bytes.count)
         }
@@ -366,7 +366,7 @@ extension ClientEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
-        if stream.id.rawValue == ControlStream.id { return }
+        if stream.id.rawValue == TunnelProtocol.controlStream { return }
         guard let flow = flow(of: stream) else { return }
         guard flow.isConnected, flow.sealed.isBetweenChunks else {
             counters.sealingFailures += 1

@@ -56,13 +56,13 @@ struct AEADContext: ~Copyable {
         var written: Int32 = 0
         var done = EVP_CipherFinal_ex(context, tag.assumingMemoryBound(to: UInt8.self), &written)
         precondition(done == 1, "libcrypto failed to end a message")
-        done = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Cipher.tagSize), tag)
+        done = penstock_get_tag(context, tag.assumingMemoryBound(to: UInt8.self))
         precondition(done == 1, "libcrypto gave no tag")
     }
 
     /// Ends an opened message: whether `tag` (16 bytes) is right.
-    func verify(tag: UnsafeMutableRawPointer) -> Bool {
-        guard EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(Cipher.tagSize), tag) == 1 else { return false }
+    func verify(tag: UnsafeRawPointer) -> Bool {
+        guard penstock_set_tag(context, Self.bytes(tag)) == 1 else { return false }
         var written: Int32 = 0
         var nothing: UInt64 = 0
         return withUnsafeMutableBytes(of: &nothing) {

@@ -43,18 +43,25 @@ public final class ChunkOpener {
     ///
     /// On an error, bytes of the chunk in hand are gone from the queue, chunks before it stay readable, and every
     /// further call throws the same error.
-    public func open(_ input: UnsafeRawBufferPointer, into queue: inout BlockQueue) throws(OpenError) {
-        var input = input
+    /// - Returns: how many bytes of `input` are done with: salt, lengths, tags, first chunk. Stream credit for them can be
+    ///   given back at once; credit for the others, one byte each, when they are consumed from the queue.
+    @discardableResult
+    public func open(_ input: UnsafeRawBufferPointer, into queue: inout BlockQueue) throws(OpenError) -> Int {
+        var rest = input
+        var queued = 0
         do {
-            while try step(&input, &queue) {}
+            while try step(&rest, &queue, &queued) {}
         } catch {
             queue.discardStaged()
             throw error
         }
+        return input.count - queued
     }
 
     /// Whether to go on.
-    private func step(_ input: inout UnsafeRawBufferPointer, _ queue: inout BlockQueue) throws(OpenError) -> Bool {
+    private func step(
+        _ input: inout UnsafeRawBufferPointer, _ queue: inout BlockQueue, _ queued: inout Int
+    ) throws(OpenError) -> Bool {
         switch try reader.next(&input) {
         case .needsInput:
             return false
@@ -63,7 +70,7 @@ public final class ChunkOpener {
         case .payload:
             switch first {
             case .expected, .collecting: collectFirst(&input)
-            case .waiting, .taken: try stage(&input, &queue)
+            case .waiting, .taken: queued += try stage(&input, &queue)
             }
         case .chunkEnded:
             switch first {
@@ -74,9 +81,11 @@ public final class ChunkOpener {
         return true
     }
 
-    private func stage(_ input: inout UnsafeRawBufferPointer, _ queue: inout BlockQueue) throws(OpenError) {
+    private func stage(_ input: inout UnsafeRawBufferPointer, _ queue: inout BlockQueue) throws(OpenError) -> Int {
         guard let space = queue.space() else { throw reader.fail(.outOfMemory) }
-        queue.stage(reader.decrypt(&input, into: space))
+        let count = reader.decrypt(&input, into: space)
+        queue.stage(count)
+        return count
     }
 
     private func beginChunk(_ length: Int) throws(OpenError) {

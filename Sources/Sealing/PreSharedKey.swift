@@ -1,3 +1,5 @@
+import COpenSSL
+
 /// Why a text is no key. The text itself is never part of the message.
 public enum KeyTextError: Error, Equatable, Sendable, CustomStringConvertible {
     case empty
@@ -34,7 +36,8 @@ public struct PreSharedKey: Sendable {
         var trimmed = text.drop(while: isSpace)
         while let last = trimmed.last, isSpace(last) { trimmed.removeLast() }
         guard !trimmed.isEmpty else { throw .empty }
-        guard let bytes = Base64.decode(trimmed) else { throw .notBase64 }
+        guard var bytes = Base64.decode(trimmed) else { throw .notBase64 }
+        defer { bytes.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) } }
         guard let key = Self(bytes) else { throw .wrongLength(bytes.count) }
         self = key
     }

@@ -17,7 +17,7 @@ extension ServerEngine: QuicConnectionOwner {
         stream.context = -1
         guard let session = session(of: connection) else { return }
         switch session.phase {
-        case .awaitingHello(let secret, _) where stream.id.rawValue == ControlStream.id:
+        case .awaitingHello(let secret, _) where stream.id.rawValue == TunnelProtocol.controlStream:
             session.control = (
                 stream, ControlStream(secret: secret, role: .server, cipher: settings.cipher, random: &random)
             )

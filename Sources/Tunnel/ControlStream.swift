@@ -3,16 +3,13 @@ import Sealing
 
 /// The sealed layer of the control stream at one end: every chunk is one message.
 public final class ControlStream {
-    /// The control stream is the first that the client opens (RFC 9000, section 2.1).
-    public static let id: Int64 = 0
-
     private let sealer: ChunkSealer
     private let opener: MessageOpener
 
     public init(secret: SessionSecret, role: Role, cipher: Cipher, random: inout some RandomNumberGenerator) {
         sealer = ChunkSealer(
-            secret: secret, direction: role.sending, stream: Self.id, cipher: cipher, random: &random)
-        opener = MessageOpener(secret: secret, direction: role.receiving, stream: Self.id, cipher: cipher)
+            secret: secret, direction: role.sending, stream: TunnelProtocol.controlStream, cipher: cipher, random: &random)
+        opener = MessageOpener(secret: secret, direction: role.receiving, stream: TunnelProtocol.controlStream, cipher: cipher)
     }
 
     /// Seals one message. False when there is no memory.
