@@ -16,6 +16,8 @@ extension ServerEngine: QuicConnectionOwner {
     public func connection(_ connection: QuicConnection, opened stream: QuicStream) {
         stream.context = -1
         guard let session = session(of: connection) else { return }
+        // The hello may come in the very datagram that completes the handshake.
+        carryOutEvents(session)
         switch session.phase {
         case .awaitingHello(let secret, _) where stream.id.rawValue == TunnelProtocol.controlStream:
             session.control = (

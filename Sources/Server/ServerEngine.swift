@@ -146,7 +146,7 @@ public final class ServerEngine {
         }
     }
 
-    private func carryOutEvents(_ session: ServerSession) {
+    func carryOutEvents(_ session: ServerSession) {
         while let event = session.connection.nextEvent() {
             switch event {
             case .established: established(session)
