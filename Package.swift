@@ -58,14 +58,22 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        tests("PrimitivesTests", ["Primitives"]),
-        tests("PacketsTests", ["Packets", "Primitives"]),
+        // What several test targets share.
+        .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
+        tests("PrimitivesTests", ["Primitives", "SimNet"]),
+        tests("PacketsTests", ["Packets", "Primitives", "SimNet"]),
+        tests("SimNetTests", ["SimNet", "Packets", "Primitives"]),
         tests("FlowNATTests", ["FlowNAT", "Packets", "Primitives", "SimNet"]),
         tests("SealingTests", ["Sealing", "COpenSSL", "Primitives", "SimNet"]),
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
-        tests("QuicTransportTests", ["QuicTransport", "Primitives", "SimNet"]),
+        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet"]),
         tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
-        tests("EngineTests", ["Client", "Server", "FlowNAT", "QuicTransport", "Packets", "Primitives", "SimNet"]),
+        tests(
+            "EngineTests",
+            [
+                "Client", "Server", "FlowNAT", "QuicTransport", "Sealing", "Tunnel", "Packets", "Primitives", "SimNet",
+                "TestSupport",
+            ]),
         tests(
             "ProgramTests",
             ["penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log")]),

@@ -16,9 +16,19 @@ int clinux_epoll_create(void) {
     return fd >= 0 ? fd : -errno;
 }
 
-int clinux_epoll_add(int epoll, int fd, uint64_t tag) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = tag};
-    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+static int control(int epoll, int operation, int fd, uint64_t tag, uint32_t interest) {
+    struct epoll_event event = {.events = EPOLLET, .data.u64 = tag};
+    if (interest & CLINUX_READABLE) event.events |= EPOLLIN;
+    if (interest & CLINUX_WRITABLE) event.events |= EPOLLOUT;
+    return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
+}
+
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, uint32_t interest) {
+    return control(epoll, EPOLL_CTL_ADD, fd, tag, interest);
+}
+
+int clinux_epoll_modify(int epoll, int fd, uint64_t tag, uint32_t interest) {
+    return control(epoll, EPOLL_CTL_MOD, fd, tag, interest);
 }
 
 int clinux_epoll_remove(int epoll, int fd) {

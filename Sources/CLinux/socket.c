@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static const struct { int level, name; } options[] = {
@@ -61,11 +62,11 @@ int clinux_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) == 0 ? 0 : -err
 
 ssize_t clinux_read(int fd, void *buffer, size_t count) { RETRY(read(fd, buffer, count)) }
 
-ssize_t clinux_readv(int fd, const struct iovec *vectors, int count) { RETRY(readv(fd, vectors, count)) }
+ssize_t clinux_readv(int fd, const void *vectors, int count) { RETRY(readv(fd, vectors, count)) }
 
-ssize_t clinux_writev(int fd, const struct iovec *vectors, int count) { RETRY(writev(fd, vectors, count)) }
+ssize_t clinux_writev(int fd, const void *vectors, int count) { RETRY(writev(fd, vectors, count)) }
 
-ssize_t clinux_sendv(int fd, const struct iovec *vectors, int count) {
+ssize_t clinux_sendv(int fd, const void *vectors, int count) {
     struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = (size_t)count};
     RETRY(sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT))
 }

@@ -33,7 +33,8 @@ struct ReplyQueue: ~Copyable {
         bytes.consume(2)
         buffer.clear()
         buffer.headCount = bytes.copy(
-            from: 0, into: UnsafeMutableRawBufferPointer(start: buffer.head, count: min(count, PacketBuffer.headCapacity)))
+            from: 0,
+            into: UnsafeMutableRawBufferPointer(start: buffer.head, count: min(count, PacketBuffer.headCapacity)))
         bytes.consume(count)
         return true
     }

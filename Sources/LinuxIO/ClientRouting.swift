@@ -44,16 +44,22 @@ public final class ClientRouting {
         self.rulePriority = rulePriority
     }
 
-    /// The families of which anything is captured. The others' rules stay as they are.
+    /// The families of which anything is captured, IPv6 only where the machine has it. The others' rules stay as they
+    /// are.
     private var families: [AddressFamily] {
-        AddressFamily.allCases.filter { family in capture.contains { AddressFamily($0.address) == family } }
+        AddressFamily.allCases.filter { family in
+            capture.contains { AddressFamily($0.address) == family } && (family == .ipv4 || ipv6IsAvailable())
+        }
     }
 
     /// Clears what a killed predecessor left, then puts everything in place; when that fails, takes it back.
     public func install() throws(SystemError) {
         try remove()
+        let families = families
         do throws(SystemError) {
-            for prefix in capture { try netlink.addRoute(prefix, table: table, action: .device(interface)) }
+            for prefix in capture where families.contains(AddressFamily(prefix.address)) {
+                try netlink.addRoute(prefix, table: table, action: .device(interface))
+            }
             for prefix in exclude where families.contains(AddressFamily(prefix.address)) {
                 try netlink.addRoute(prefix, table: table, action: .throwBack)
             }

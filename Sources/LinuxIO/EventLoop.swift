@@ -49,21 +49,40 @@ public final class EventLoop {
         clinux_ignore_sigpipe()
         epoll = try Descriptor(clinux_epoll_create(), "epoll_create1")
         mailbox = try Mailbox()
-        try add(mailbox.descriptor, MailboxHandler(mailbox))
+        try add(mailbox.descriptor, MailboxHandler(mailbox), interest: .readable)
     }
 
     deinit { events.deallocate() }
 
     // MARK: Descriptors
 
-    /// Watches a descriptor for reading and writing. The loop keeps the handler until `remove`.
-    public func add(_ descriptor: Int32, _ handler: any EventHandler) throws(SystemError) {
+    /// Watches a descriptor. The loop keeps the handler until `remove`.
+    /// - Parameter interest: `readable`, `writable` or both; `hangup` and `error` are always told. A UDP socket should
+    ///   be watched for writing only while a send is blocked: the kernel tells it writable after each datagram that
+    ///   left (sock_def_write_space), and every time costs a turn. TUN devices and TCP sockets tell it only after
+    ///   they were full.
+    public func add(
+        _ descriptor: Int32, _ handler: any EventHandler, interest: Readiness = [.readable, .writable]
+    ) throws(SystemError) {
         generation &+= 1
-        let tag = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: descriptor))
-        try checked(clinux_epoll_add(epoll.number, descriptor, tag), "watch descriptor \(descriptor)")
+        try checked(
+            clinux_epoll_add(epoll.number, descriptor, tag(generation, descriptor), interest.rawValue),
+            "watch descriptor \(descriptor)")
         let index = Int(descriptor)
         while registrations.count <= index { registrations.append(nil) }
         registrations[index] = Registration(handler: handler, generation: generation)
+    }
+
+    /// Changes what a descriptor is watched for. What it is ready for at this moment is told again, so no edge is lost.
+    public func setInterest(_ interest: Readiness, of descriptor: Int32) {
+        let index = Int(descriptor)
+        guard registrations.indices.contains(index), let registration = registrations[index] else { return }
+        _ = clinux_epoll_modify(
+            epoll.number, descriptor, tag(registration.generation, descriptor), interest.rawValue)
+    }
+
+    private func tag(_ generation: UInt32, _ descriptor: Int32) -> UInt64 {
+        UInt64(generation) << 32 | UInt64(UInt32(bitPattern: descriptor))
     }
 
     /// Watches no more. Call it before the descriptor is closed. Events of it that were already collected are not
@@ -82,7 +101,7 @@ public final class EventLoop {
     public func onSignal(_ numbers: [Int32], _ body: @escaping (Int32) -> Void) throws(SystemError) {
         if let signals { return try signals.add(numbers, body) }
         let source = try SignalSource(numbers, body)
-        try add(source.descriptor, source)
+        try add(source.descriptor, source, interest: .readable)
         signals = source
     }
 

@@ -91,7 +91,8 @@ public final class Netlink {
         [0, 0, 0, 0] + [index, flags, change].flatMap { word in withUnsafeBytes(of: word) { Array($0) } }
     }
 
-    /// Adds an address, which is usable at once: IPv6 skips duplicate address detection.
+    /// Adds an address, which can be bound at once: IPv6 skips duplicate address detection. Packets to an IPv6 address
+    /// arrive only a moment later, when the kernel's worker has added the local route (addrconf_dad_work).
     public func addAddress(_ address: IPAddress, prefixLength: Int, index: UInt32) throws(SystemError) {
         precondition((0...address.bitWidth).contains(prefixLength), "a prefix length of the address's family")
         var request = NetlinkRequest(MessageType.newAddress, [.request, .acknowledge, .create, .replace])

@@ -58,7 +58,7 @@ public final class Resolver {
     private func resultsQueue(on loop: EventLoop) throws(SystemError) -> Results {
         if let results { return results }
         let results = try Results()
-        try loop.add(results.descriptor, ResultHandler(self, results))
+        try loop.add(results.descriptor, ResultHandler(self, results), interest: .readable)
         self.results = results
         return results
     }

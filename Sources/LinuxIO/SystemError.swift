@@ -15,7 +15,7 @@ public struct SystemError: Error, Equatable, Sendable {
     public let operation: String
     /// The kernel's own explanation, where it gives one.
     public let detail: String?
-    /// Named in the description when the code is EPERM or EACCES.
+    /// Named in the description when the code is EPERM or EACCES and the kernel gives no other reason.
     public let needs: Capability?
 
     public init(code: Int32, operation: String, detail: String? = nil, needs: Capability? = nil) {
@@ -30,7 +30,8 @@ extension SystemError: CustomStringConvertible {
     public var description: String {
         var text = "\(operation): \(systemErrorText(code))"
         if let detail { text += " (\(detail))" }
-        if let needs, code == EPERM || code == EACCES {
+        // Where the kernel gives another reason, that is the one.
+        if let needs, detail == nil, code == EPERM || code == EACCES {
             text += "; run it as root or give it the capability \(needs.rawValue)"
         }
         return text

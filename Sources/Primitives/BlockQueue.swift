@@ -40,6 +40,7 @@ public struct BlockQueue: ~Copyable {
     /// Contiguous memory after the last written byte, at least `minimum` bytes long (up to `BlockPool.capacity`).
     ///
     /// Where the last block has less room left than that, the rest of it stays unused and a new block follows.
+    /// The memory is good until the next call that changes the queue.
     /// - Returns: nil when the pool has reached its limit.
     public mutating func space(minimum: Int = 1) -> UnsafeMutableRawBufferPointer? {
         assert(minimum > 0 && minimum <= BlockPool.capacity)
@@ -200,7 +201,8 @@ public struct BlockQueue: ~Copyable {
         markPosition = position + left
     }
 
-    /// Takes the first `n` committed bytes off the queue; the read mark moves along when it is passed.
+    /// Takes the first `n` committed bytes off the queue; the read mark moves along when it is passed. An emptied queue
+    /// gives back all memory, also what `space` handed out before.
     public mutating func consume(_ n: Int) {
         precondition(n <= count, "consumed more than was committed")
         count -= n
@@ -216,6 +218,7 @@ public struct BlockQueue: ~Copyable {
             if block.count > 0 { break }
             dropHeadIfSpent(block)
         }
+        trim()
     }
 
     /// Gives back an empty first block; an idle queue holds no memory.

@@ -31,24 +31,27 @@ public struct Interval: Hashable, Comparable, Sendable {
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     @inlinable public static func nanoseconds(_ n: Int64) -> Interval { Interval(nanoseconds: n) }
-    @inlinable public static func microseconds(_ n: Int64) -> Interval { Interval(nanoseconds: n * 1_000) }
-    @inlinable public static func milliseconds(_ n: Int64) -> Interval { Interval(nanoseconds: n * 1_000_000) }
-    @inlinable public static func seconds(_ n: Int64) -> Interval { Interval(nanoseconds: n * 1_000_000_000) }
+    @inlinable public static func microseconds(_ n: Int64) -> Interval { Interval(nanoseconds: n) * 1_000 }
+    @inlinable public static func milliseconds(_ n: Int64) -> Interval { Interval(nanoseconds: n) * 1_000_000 }
+    @inlinable public static func seconds(_ n: Int64) -> Interval { Interval(nanoseconds: n) * 1_000_000_000 }
     public static let zero = Interval(nanoseconds: 0)
 
     @inlinable public var seconds: Double { Double(nanoseconds) / 1e9 }
     @inlinable public var milliseconds: Double { Double(nanoseconds) / 1e6 }
 
     @inlinable public static func < (a: Interval, b: Interval) -> Bool { a.nanoseconds < b.nanoseconds }
+    // Arithmetic saturates: a number from a configuration or a peer gives a long time, not a trap.
     @inlinable public static func + (a: Interval, b: Interval) -> Interval {
-        Interval(nanoseconds: a.nanoseconds &+ b.nanoseconds)
+        let (sum, overflow) = a.nanoseconds.addingReportingOverflow(b.nanoseconds)
+        return Interval(nanoseconds: overflow ? (b.nanoseconds > 0 ? .max : .min) : sum)
     }
     @inlinable public static func - (a: Interval, b: Interval) -> Interval {
-        Interval(nanoseconds: a.nanoseconds &- b.nanoseconds)
+        let (difference, overflow) = a.nanoseconds.subtractingReportingOverflow(b.nanoseconds)
+        return Interval(nanoseconds: overflow ? (b.nanoseconds < 0 ? .max : .min) : difference)
     }
     @inlinable public static func * (a: Interval, factor: Int64) -> Interval {
         let (product, overflow) = a.nanoseconds.multipliedReportingOverflow(by: factor)
-        return Interval(nanoseconds: overflow ? .max : product)
+        return Interval(nanoseconds: overflow ? ((a.nanoseconds < 0) == (factor < 0) ? .max : .min) : product)
     }
     @inlinable public static func / (a: Interval, divisor: Int64) -> Interval {
         Interval(nanoseconds: a.nanoseconds / divisor)

@@ -66,7 +66,9 @@ final class RandomSource {
         while offset < bytes.count {
             var word = generator.next()
             let n = min(8, bytes.count - offset)
-            withUnsafeBytes(of: &word) { bytes.baseAddress!.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: n) }
+            withUnsafeBytes(of: &word) {
+                bytes.baseAddress!.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: n)
+            }
             offset += n
         }
     }

@@ -31,12 +31,14 @@ final class NetworkPath {
     }
 
     /// Takes over the addresses of a path of ngtcp2.
-    func set(_ path: UnsafePointer<ngtcp2_path>) {
-        guard path.pointee.remote.addrlen > 0, ngtcp2_path_eq(path, pointer) == 0 else { return }
+    /// - Returns: whether they differ from those before.
+    func set(_ path: UnsafePointer<ngtcp2_path>) -> Bool {
+        guard path.pointee.remote.addrlen > 0, ngtcp2_path_eq(path, pointer) == 0 else { return false }
         var local = cngtcp2_endpoint()
         var remote = cngtcp2_endpoint()
         cngtcp2_path_get(path, &local, &remote)
         set(local: Endpoint(local), remote: Endpoint(remote))
+        return true
     }
 }
 

@@ -43,7 +43,8 @@ extension QuicConnection {
         if let complaint = tls.complaint {
             let alert = ngtcp2_conn_get_tls_alert(native)
             return request(
-                .alert(alert == 0 ? 42 : alert), message: "certificate refused", reason: .certificateRejected(complaint))
+                .alert(alert == 0 ? 42 : alert), message: "certificate refused", reason: .certificateRejected(complaint)
+            )
         }
         let text = String(cString: ngtcp2_strerror(result))
         switch result {
@@ -96,7 +97,8 @@ extension QuicConnection {
         var error = ngtcp2_connection_close_error()
         ngtcp2_conn_get_connection_close_error(native, &error)
         if wasStatelesslyReset { return vanish(.statelessReset) }
-        let text = UnsafeBufferPointer(start: UnsafePointer(error.reason), count: error.reason == nil ? 0 : error.reasonlen)
+        let text = UnsafeBufferPointer(
+            start: UnsafePointer(error.reason), count: error.reason == nil ? 0 : error.reasonlen)
         let application = error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION
         farewell = Farewell(end: latest + closingPeriod)
         if !application, error.error_code == 0x178 { return end(.draining, .alpnMismatch) }

@@ -58,14 +58,15 @@ extension QuicConnection {
             counters.packetsSent += 1
             counters.bytesSent += count
             let ecn = UInt8(packetInfo.pointee.ecn & 3)
-            let previous = (departurePath.local, departurePath.remote)
-            departurePath.set(UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self))
+            let moved = departurePath.set(
+                UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self))
             guard let started = batch else {
                 batch = OutgoingBatch(
-                    count: count, segmentSize: count, remote: departurePath.remote, local: departurePath.local, ecn: ecn)
+                    count: count, segmentSize: count, remote: departurePath.remote, local: departurePath.local, ecn: ecn
+                )
                 continue
             }
-            if count > started.segmentSize || ecn != started.ecn || previous != (departurePath.local, departurePath.remote) {
+            if count > started.segmentSize || ecn != started.ecn || moved {
                 hold(base + written, count: count, ecn: ecn)
                 break
             }
@@ -90,7 +91,8 @@ extension QuicConnection {
                 result = writeStream(stream, bytes, capacity, path, time)
             } else {
                 result = ngtcp2_conn_writev_stream(
-                    native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0, time)
+                    native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0,
+                    time)
                 if result < 0 { fail(Int32(truncatingIfNeeded: result)) }
                 return max(result, 0)
             }
@@ -153,9 +155,10 @@ extension QuicConnection {
         let flags = more ? UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE) : UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE)
         var accepted: Int32 = 0
         let result = datagrams.first.withUnsafeBufferPointer { datagram in
+            // ngtcp2 asserts that no vector is empty.
             vectors[0] = ngtcp2_vec(base: UnsafeMutablePointer(mutating: datagram.baseAddress), len: count)
             return ngtcp2_conn_writev_datagram(
-                native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, 1, time)
+                native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, count == 0 ? 0 : 1, time)
         }
         if accepted != 0 {
             datagrams.removeFirst()
@@ -184,7 +187,10 @@ extension QuicConnection {
             ready.remove(stream)
         }
         guard taken > 0 else { return }
-        if stream.justSent == 0 { justSent.append(stream) }
+        if stream.justSent == 0 {
+            stream.nextSent = firstSent
+            firstSent = stream
+        }
         stream.justSent += taken
     }
 
@@ -194,14 +200,14 @@ extension QuicConnection {
             pendingStop = nil
             stop(stream, code: 0)
         }
-        guard !justSent.isEmpty else { return }
-        for index in justSent.indices {
-            let stream = justSent[index]
+        // The owner may end the connection in the midst of it, which empties the list.
+        while let stream = firstSent {
+            firstSent = stream.nextSent
             let count = stream.justSent
             stream.justSent = 0
+            stream.nextSent = nil
             if isUsable { owner?.connection(self, sent: count, on: stream) }
         }
-        justSent.removeAll(keepingCapacity: true)
     }
 
     // MARK: Packets written before

@@ -93,7 +93,7 @@ extension QuicConnection {
     var isUsable: Bool { state == .established && pendingClose == nil }
 
     func adopt(_ id: Int64) -> QuicStream {
-        let stream = QuicStream(id: StreamID(rawValue: id), connection: self, pool: pool)
+        let stream = QuicStream(id: StreamID(rawValue: id), link: link, pool: pool)
         _ = ngtcp2_conn_set_stream_user_data(native, id, Unmanaged.passUnretained(stream).toOpaque())
         streams[id] = stream
         counters.streamsOpened += 1
@@ -117,8 +117,9 @@ extension QuicConnection {
             stream.dropQueue()
             stream.receiveState = .ended
             stream.uncredited = 0
-            stream.connection = nil
         }
+        firstSent = nil
+        link.connection = nil
         streams.removeAll()
         datagrams.removeAll()
     }

@@ -52,7 +52,8 @@ public final class QuicConnection {
     private(set) var native: OpaquePointer!
 
     var streams: [Int64: QuicStream] = [:]
-    var ready = ReadyList()
+    @exclusivity(unchecked) var ready = ReadyList()
+    let link = ConnectionLink()
     var datagrams: DatagramQueue
     /// The connection-level window is used up; no stream can send until the next batch tries again.
     var isWindowBlocked = false
@@ -76,8 +77,9 @@ public final class QuicConnection {
 
     var events: [ConnectionEvent] = []
     var pendingClose: PendingClose?
-    /// Streams that the packet just written took bytes of, and one that turned out to be stopped.
-    var justSent: [QuicStream] = []
+    /// Streams that the packet just written took bytes of, linked through `nextSent`, and one that turned out to be
+    /// stopped.
+    unowned(unsafe) var firstSent: QuicStream?
     var pendingStop: QuicStream?
     var wasStatelesslyReset = false
     /// Inside ngtcp2, where streams must not be taken down.
@@ -143,9 +145,11 @@ public final class QuicConnection {
         regions.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0))
         vectors = .allocate(capacity: Self.regionLimit)
         held = HeldPacket(local: local, remote: remote)
+        link.connection = self
     }
 
     deinit {
+        link.connection = nil
         if let native { ngtcp2_conn_del(native) }
         scratchPath.deallocate()
         packetInfo.deallocate()

@@ -22,7 +22,8 @@ extension QuicEndpoint {
         answers.removeFirst()
         answer.bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
         return OutgoingBatch(
-            count: answer.bytes.count, segmentSize: answer.bytes.count, remote: answer.remote, local: answer.local, ecn: 0)
+            count: answer.bytes.count, segmentSize: answer.bytes.count, remote: answer.remote, local: answer.local,
+            ecn: 0)
     }
 
     /// RFC 9000, section 6.1. Small datagrams get no answer, so that nothing is amplified.
@@ -32,7 +33,9 @@ extension QuicEndpoint {
             return
         }
         // A reserved version keeps clients honest about ignoring what they do not know (section 6.3).
-        let versions: [UInt32] = [UInt32(truncatingIfNeeded: random.next()) & 0xF0F0_F0F0 | 0x0A0A_0A0A, UInt32(NGTCP2_PROTO_VER_V1)]
+        let versions: [UInt32] = [
+            UInt32(truncatingIfNeeded: random.next()) & 0xF0F0_F0F0 | 0x0A0A_0A0A, UInt32(NGTCP2_PROTO_VER_V1),
+        ]
         let written = answer(from: remote, to: local) { buffer in
             ngtcp2_pkt_write_version_negotiation(
                 buffer.baseAddress, buffer.count, UInt8(truncatingIfNeeded: random.next()), header.scid, header.scidlen,

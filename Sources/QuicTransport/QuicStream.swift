@@ -26,7 +26,8 @@ public final class QuicStream {
     /// The owner's own slot.
     public var context = 0
 
-    var queue: BlockQueue
+    /// No access to the queue is ever open while another starts: ngtcp2 is called between them, not within.
+    @exclusivity(unchecked) var queue: BlockQueue
     var sendState = SendState.open
     var receiveState = ReceiveState.open
     /// Bytes that the owner has received and not given back with `extendCredit`.
@@ -40,19 +41,19 @@ public final class QuicStream {
     unowned(unsafe) var nextReady: QuicStream?
     unowned(unsafe) var previousReady: QuicStream?
     var justSent = 0
+    unowned(unsafe) var nextSent: QuicStream?
 
-    /// Nil once the connection has ended.
-    weak var connection: QuicConnection?
+    let link: ConnectionLink
 
-    init(id: StreamID, connection: QuicConnection, pool: BlockPool) {
+    init(id: StreamID, link: ConnectionLink, pool: BlockPool) {
         self.id = id
-        self.connection = connection
+        self.link = link
         queue = BlockQueue(pool: pool)
     }
 
     deinit {
         // Bytes that nobody will pass on any more must not hold the connection's window.
-        if uncredited > 0 { connection?.returnConnectionCredit(uncredited) }
+        if uncredited > 0 { link.connection?.returnConnectionCredit(uncredited) }
     }
 
     /// Queued bytes that no packet has carried yet.
@@ -71,4 +72,11 @@ public final class QuicStream {
         queue.trim()
         sendState = .reset
     }
+}
+
+/// The way from a stream back to its connection, which a stream may outlive. A weak reference would make each retain and
+/// release of the connection slower.
+final class ConnectionLink {
+    /// Nil once the connection has ended.
+    unowned(unsafe) var connection: QuicConnection?
 }

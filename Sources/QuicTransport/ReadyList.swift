@@ -28,8 +28,16 @@ struct ReadyList {
     mutating func remove(_ stream: QuicStream) {
         guard stream.isReady else { return }
         stream.isReady = false
-        if let previous = stream.previousReady { previous.nextReady = stream.nextReady } else { first = stream.nextReady }
-        if let next = stream.nextReady { next.previousReady = stream.previousReady } else { last = stream.previousReady }
+        if let previous = stream.previousReady {
+            previous.nextReady = stream.nextReady
+        } else {
+            first = stream.nextReady
+        }
+        if let next = stream.nextReady {
+            next.previousReady = stream.previousReady
+        } else {
+            last = stream.previousReady
+        }
         stream.nextReady = nil
         stream.previousReady = nil
     }

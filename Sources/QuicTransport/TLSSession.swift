@@ -19,7 +19,7 @@ final class TLSSession {
 
     private init?(flags: UInt32, credentials: CertificateCredentials, trust: CheckedTrust?, protocolName: String) {
         var session: gnutls_session_t?
-        let all = flags | UInt32(GNUTLS_NO_END_OF_EARLY_DATA.rawValue) | UInt32(1 << 10 /* GNUTLS_NO_TICKETS */)
+        let all = flags | UInt32(GNUTLS_NO_END_OF_EARLY_DATA.rawValue) | cngtcp2_no_tickets
         guard gnutls_init(&session, all) == 0, let session else { return nil }
         handle = session
         self.credentials = credentials
@@ -63,7 +63,9 @@ final class TLSSession {
     func attach(to connection: QuicConnection) {
         reference.pointee = ngtcp2_crypto_conn_ref(
             get_conn: { reference in
-                Unmanaged<QuicConnection>.fromOpaque(reference!.pointee.user_data)._withUnsafeGuaranteedRef { $0.native }
+                Unmanaged<QuicConnection>.fromOpaque(reference!.pointee.user_data)._withUnsafeGuaranteedRef {
+                    $0.native
+                }
             },
             user_data: Unmanaged.passUnretained(connection).toOpaque())
         gnutls_session_set_ptr(handle, reference)

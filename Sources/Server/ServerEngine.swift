@@ -126,7 +126,9 @@ public final class ServerEngine {
             markDirty(session)
         }
         while let (slot, _) = dialDeadlines.popDue(now: now) {
-            guard let flow = flows[Int(slot)], case .dialling(let deadline) = flow.phase, deadline <= now else { continue }
+            guard let flow = flows[Int(slot)], case .dialling(let deadline) = flow.phase, deadline <= now else {
+                continue
+            }
             dialFailed(flow.id, .timedOut, now: now)
         }
     }

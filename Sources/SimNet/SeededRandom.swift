@@ -14,4 +14,13 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
     /// True with probability `p`.
     public mutating func chance(_ p: Double) -> Bool { p > 0 && Double.random(in: 0..<1, using: &self) < p }
+
+    /// As many bytes as asked for.
+    public mutating func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 7)
+        while bytes.count < count { withUnsafeBytes(of: next().littleEndian) { bytes += $0 } }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
 }

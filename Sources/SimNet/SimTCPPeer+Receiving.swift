@@ -7,7 +7,7 @@ extension SimTCPPeer {
     /// - Parameter virtioHeader: what came before it; nil on a TUN without the header.
     /// - Returns: whether the packet is for this peer's connection, or an ICMP error about it.
     @discardableResult
-    public mutating func handle(_ packet: [UInt8], virtioHeader: VirtioHeader? = nil, now: Instant) -> Bool {
+    public func handle(_ packet: [UInt8], virtioHeader: VirtioHeader? = nil, now: Instant) -> Bool {
         let ip: IPHeader
         do { ip = try IPHeader.parse(packet.span.bytes) } catch {
             note("an IP header that cannot be read: \(error)")
@@ -24,7 +24,7 @@ extension SimTCPPeer {
         }
     }
 
-    private mutating func handleTCP(_ packet: [UInt8], _ ip: IPHeader, _ header: VirtioHeader, now: Instant) -> Bool {
+    private func handleTCP(_ packet: [UInt8], _ ip: IPHeader, _ header: VirtioHeader, now: Instant) -> Bool {
         let tcp: TCPHeader
         do { tcp = try TCPHeader.parse(packet.span.bytes.extracting(ip.upperLayer)) } catch {
             note("a TCP header that cannot be read: \(error)")
@@ -52,7 +52,7 @@ extension SimTCPPeer {
     }
 
     /// The checksum, finished where it was left to the receiver, and the claims of the virtio header.
-    private mutating func isWellFormed(
+    private func isWellFormed(
         _ packet: [UInt8], _ ip: IPHeader, _ tcp: TCPHeader, _ header: VirtioHeader, payload: Int
     ) -> Bool {
         var packet = packet
@@ -90,7 +90,7 @@ extension SimTCPPeer {
 
     // MARK: Segment arrives (RFC 9293, section 3.10.7)
 
-    private mutating func receive(_ segment: Segment, now: Instant) {
+    private func receive(_ segment: Segment, now: Instant) {
         switch state {
         case .closed:
             answerWithReset(segment)
@@ -104,7 +104,7 @@ extension SimTCPPeer {
     }
 
     /// Section 3.10.7.1: what belongs to no connection is reset.
-    private mutating func answerWithReset(_ segment: Segment) {
+    private func answerWithReset(_ segment: Segment) {
         guard !segment.flags.contains(.rst) else { return }
         if segment.flags.contains(.ack) {
             resets = [Reset(sequence: segment.tcp.acknowledgment, acknowledgment: nil)]
@@ -113,7 +113,7 @@ extension SimTCPPeer {
         }
     }
 
-    private mutating func receiveInListen(_ segment: Segment) {
+    private func receiveInListen(_ segment: Segment) {
         guard segment.flags == .syn else { return }
         remote = segment.sender
         chooseInitialSequence()
@@ -121,7 +121,7 @@ extension SimTCPPeer {
         state = .synReceived
     }
 
-    private mutating func receiveInSynSent(_ segment: Segment, now: Instant) {
+    private func receiveInSynSent(_ segment: Segment, now: Instant) {
         if segment.flags.contains(.ack), segment.tcp.acknowledgment != initialSequence + 1 {
             note("the SYN is answered with acknowledgment \(segment.tcp.acknowledgment)")
             return answerWithReset(segment)
@@ -130,19 +130,20 @@ extension SimTCPPeer {
             if segment.flags.contains(.ack) { close(.refused) }
             return
         }
-        guard segment.flags.contains([.syn, .ack]) else { return note("no SYN-ACK in answer to a SYN") }
+        // On a link that reorders, data may overtake the SYN-ACK.
+        guard segment.flags.contains([.syn, .ack]) else { return }
         acceptSYN(segment)
         acknowledge(segment, now: now)
         openUp()
         mustAcknowledge = true
     }
 
-    private mutating func openUp() {
+    private func openUp() {
         state = isWriteShut ? .finWait1 : .established
         outcome = .connected
     }
 
-    private mutating func acceptSYN(_ segment: Segment) {
+    private func acceptSYN(_ segment: Segment) {
         let options = segment.tcp.options
         incoming.next = segment.start + 1
         peerSegmentSize = Int(options.maximumSegmentSize ?? 536)
@@ -159,7 +160,12 @@ extension SimTCPPeer {
         advertisedEdge = incoming.next + min(0xFFFF, settings.receiveBuffer)
     }
 
-    private mutating func receiveSynchronized(_ segment: Segment, now: Instant) {
+    private func receiveSynchronized(_ segment: Segment, now: Instant) {
+        if state == .synReceived, segment.flags == .syn, segment.end == incoming.next {
+            // Our answer was lost.
+            nextToSend = initialSequence
+            return
+        }
         guard isAcceptable(segment) else {
             if !segment.flags.contains(.rst) { mustAcknowledge = true }
             return
@@ -185,7 +191,7 @@ extension SimTCPPeer {
     }
 
     /// Section 3.10.7.4, first step. Empty segments one below the window are probes, and are answered too.
-    private mutating func isAcceptable(_ segment: Segment) -> Bool {
+    private func isAcceptable(_ segment: Segment) -> Bool {
         let window = advertisedEdge - incoming.next
         if segment.end > advertisedEdge {
             // One byte into a closed window is a probe; a FIN may stand just beyond the edge.
@@ -199,7 +205,7 @@ extension SimTCPPeer {
         return segment.end > incoming.next && segment.start < advertisedEdge
     }
 
-    private mutating func receivePayload(_ segment: Segment, now: Instant) {
+    private func receivePayload(_ segment: Segment, now: Instant) {
         let payload = segment.payload.prefix(max(0, advertisedEdge - segment.start))
         if !payload.isEmpty {
             if state == .timeWait || incoming.end.map({ segment.start >= $0 }) == true { note("data after the FIN") }
@@ -222,7 +228,7 @@ extension SimTCPPeer {
         if let end = incoming.end, incoming.next == end, !receivedFIN { receiveFIN(now: now) }
     }
 
-    private mutating func receiveFIN(now: Instant) {
+    private func receiveFIN(now: Instant) {
         receivedFIN = true
         incoming.next += 1
         advertisedEdge = SequenceNumber.later(advertisedEdge, incoming.next)
@@ -234,17 +240,19 @@ extension SimTCPPeer {
         }
     }
 
-    private mutating func enterTimeWait(now: Instant) {
+    private func enterTimeWait(now: Instant) {
         state = .timeWait
         timeWaitUntil = now + settings.timeWait
     }
 
     // MARK: Acknowledgments
 
-    private mutating func acknowledge(_ segment: Segment, now: Instant) {
+    private func acknowledge(_ segment: Segment, now: Instant) {
         let acknowledgment = segment.tcp.acknowledgment
+        // RFC 9293, section 3.10.7.4, and besides whatever acknowledges more: a retransmitted segment has an old sequence
+        // number and a new acknowledgment, and the old window counted from there would reach too far.
         let isNewer =
-            windowUpdateSequence < segment.start
+            acknowledgment > unacknowledged || windowUpdateSequence < segment.start
             || windowUpdateSequence == segment.start && windowUpdateAcknowledgment <= acknowledgment
         if acknowledgment >= unacknowledged, isNewer {
             let window = Int(segment.tcp.window) << (segment.flags.contains(.syn) ? 0 : Int(sendWindowScale))
@@ -252,24 +260,24 @@ extension SimTCPPeer {
                 duplicateAcknowledgments += 1
                 if duplicateAcknowledgments == 3 { mustRetransmitFirst = true }
             }
-            if sendWindow == 0, window > 0 { resumeAfterZeroWindow() }
+            if sendWindow == 0, window > 0 { resumeAfterZeroWindow(now: now) }
             sendWindow = window
             windowUpdateSequence = segment.start
             windowUpdateAcknowledgment = acknowledgment
         }
         // A window that stays shut but answers is alive (RFC 1122, section 4.2.2.17).
-        if unacknowledged == sent { retries = 0 }
+        if sendWindow == 0 { retries = 0 }
         guard acknowledgment > unacknowledged else { return }
         advance(to: acknowledgment, now: now)
     }
 
-    private mutating func resumeAfterZeroWindow() {
-        retransmitAt = nil
+    private func resumeAfterZeroWindow(now: Instant) {
         retries = 0
         rto = baseRTO
+        retransmitAt = unacknowledged == sent ? nil : now + rto
     }
 
-    private mutating func advance(to acknowledgment: SequenceNumber, now: Instant) {
+    private func advance(to acknowledgment: SequenceNumber, now: Instant) {
         if state == .synReceived { openUp() }
         let bytes = min(outgoing.count, max(0, acknowledgment - outgoingStart))
         outgoing.removeFirst(bytes)
@@ -289,7 +297,7 @@ extension SimTCPPeer {
         if isWriteShut, unacknowledged == finSequence + 1 { finIsAcknowledged(now: now) }
     }
 
-    private mutating func finIsAcknowledged(now: Instant) {
+    private func finIsAcknowledged(now: Instant) {
         switch state {
         case .finWait1: state = .finWait2
         case .closing: enterTimeWait(now: now)
@@ -299,7 +307,7 @@ extension SimTCPPeer {
     }
 
     /// RFC 6298, section 2.
-    private mutating func measure(_ rtt: Interval) {
+    private func measure(_ rtt: Interval) {
         guard let smoothed = smoothedRTT else {
             smoothedRTT = rtt
             rttVariation = rtt / 2
@@ -317,7 +325,7 @@ extension SimTCPPeer {
 
     // MARK: ICMP
 
-    private mutating func handleICMP(_ packet: [UInt8], _ ip: IPHeader) -> Bool {
+    private func handleICMP(_ packet: [UInt8], _ ip: IPHeader) -> Bool {
         let message = packet.span.bytes.extracting(ip.upperLayer)
         let pseudo =
             ip.isIPv4

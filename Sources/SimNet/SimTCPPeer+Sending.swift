@@ -3,7 +3,7 @@ import Primitives
 
 extension SimTCPPeer {
     /// The next packet for the TUN, nil when there is none for now. `packetHeader` is what goes before it.
-    public mutating func nextPacket(now: Instant) -> [UInt8]? {
+    public func nextPacket(now: Instant) -> [UInt8]? {
         if !resets.isEmpty { return writeReset(resets.removeFirst()) }
         switch state {
         case .closed, .listen:
@@ -16,18 +16,15 @@ extension SimTCPPeer {
             break
         }
         guard mustAcknowledge else { return nil }
-        return write(.ack, at: mustStayBehind ? nextToSend : sent, payload: [], now: now)
+        return write(.ack, at: sent, payload: [], now: now)
     }
-
-    /// After a timeout the ACK stands where sending goes on only if nothing higher is known to have arrived.
-    private var mustStayBehind: Bool { nextToSend >= sent }
 
     /// The sequence number of the FIN, once the writing side is shut.
     var finSequence: SequenceNumber { outgoingStart + outgoing.count }
 
     // MARK: What to send
 
-    private mutating func nextProbe(now: Instant) -> [UInt8]? {
+    private func nextProbe(now: Instant) -> [UInt8]? {
         guard mustProbe else { return nil }
         mustProbe = false
         guard sendWindow == 0, !outgoing.isEmpty else { return nil }
@@ -42,7 +39,7 @@ extension SimTCPPeer {
     }
 
     /// Fast retransmit: the first segment that was not acknowledged, once (RFC 5681, section 3.2).
-    private mutating func nextRetransmission(now: Instant) -> [UInt8]? {
+    private func nextRetransmission(now: Instant) -> [UInt8]? {
         guard mustRetransmitFirst else { return nil }
         mustRetransmitFirst = false
         guard nextToSend == sent, unacknowledged != sent else { return nil }
@@ -51,7 +48,7 @@ extension SimTCPPeer {
         return write(isLast ? [.ack, .fin] : .ack, at: unacknowledged, payload: payload, now: now)
     }
 
-    private mutating func nextData(now: Instant) -> [UInt8]? {
+    private func nextData(now: Instant) -> [UInt8]? {
         let offset = nextToSend - outgoingStart
         let left = outgoing.count - offset
         guard left >= 0 else { return nil }
@@ -82,13 +79,16 @@ extension SimTCPPeer {
     // MARK: The window
 
     /// What an announcement now would add to the window.
-    var windowGrowth: Int { incoming.next + (settings.receiveBuffer - incoming.ready.count) - advertisedEdge }
+    var windowGrowth: Int {
+        let free = min(settings.receiveBuffer - incoming.ready.count, 0xFFFF << Int(receiveWindowScale))
+        return incoming.next + free - advertisedEdge
+    }
 
     /// A smaller growth is not worth announcing (RFC 9293, section 3.8.6.2.2).
     var windowStep: Int { min(2 * settings.maximumSegmentSize, settings.receiveBuffer / 2) }
 
     /// The window field, and with it the promise: the right edge never moves back.
-    private mutating func announceWindow(isSYN: Bool) -> UInt16 {
+    private func announceWindow(isSYN: Bool) -> UInt16 {
         if isSYN {
             let window = min(0xFFFF, settings.receiveBuffer)
             advertisedEdge = SequenceNumber.later(advertisedEdge, incoming.next + window)
@@ -105,7 +105,7 @@ extension SimTCPPeer {
 
     // MARK: Writing
 
-    private mutating func writeSYN(now: Instant) -> [UInt8] {
+    private func writeSYN(now: Instant) -> [UInt8] {
         var options = TCPOptions(maximumSegmentSize: UInt16(clamping: settings.maximumSegmentSize))
         let isAnswer = state == .synReceived
         // An answer repeats only what the SYN offered.
@@ -117,7 +117,7 @@ extension SimTCPPeer {
         return write(isAnswer ? [.syn, .ack] : .syn, at: initialSequence, payload: [], options: options, now: now)
     }
 
-    private mutating func writeReset(_ reset: Reset) -> [UInt8] {
+    private func writeReset(_ reset: Reset) -> [UInt8] {
         counters.packetsSent += 1
         return encode(
             flags: reset.acknowledgment == nil ? .rst : [.rst, .ack], sequence: reset.sequence,
@@ -127,7 +127,7 @@ extension SimTCPPeer {
     /// Milliseconds; never zero.
     private func timestamp(_ now: Instant) -> UInt32 { UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000 + 1) }
 
-    private mutating func write(
+    private func write(
         _ flags: TCPFlags, at sequence: SequenceNumber, payload: ArraySlice<UInt8>, options: TCPOptions? = nil,
         now: Instant
     ) -> [UInt8] {
@@ -150,7 +150,7 @@ extension SimTCPPeer {
     }
 
     /// Retransmission counters, the timed segment and the timer, for a segment that takes sequence numbers.
-    private mutating func keepAccounts(from start: SequenceNumber, to end: SequenceNumber, now: Instant) {
+    private func keepAccounts(from start: SequenceNumber, to end: SequenceNumber, now: Instant) {
         if start < sent {
             counters.retransmissions += 1
             timedSegment = nil
@@ -162,7 +162,7 @@ extension SimTCPPeer {
         if retransmitAt == nil { retransmitAt = now + rto }
     }
 
-    private mutating func encode(
+    private func encode(
         flags: TCPFlags, sequence: SequenceNumber, acknowledgment: SequenceNumber, window: UInt16, options: TCPOptions,
         payload: ArraySlice<UInt8>
     ) -> [UInt8] {

@@ -6,7 +6,7 @@ import Primitives
 /// It opens actively (`connect`) or passively (`listen`), is strict about what it receives (`violations`) and plain in
 /// what it does: a fixed receive buffer, the peer's window as the only limit of sending, retransmission by timeout
 /// with go-back-N and after three duplicate ACKs. Drain `nextPacket` after every other call.
-public struct SimTCPPeer {
+public final class SimTCPPeer {
     public struct Settings: Sendable {
         /// What is announced in the SYN; also the limit of what is sent.
         public var maximumSegmentSize = 1400
@@ -149,7 +149,7 @@ public struct SimTCPPeer {
 
     // MARK: The application's calls
 
-    public mutating func connect(to remote: Endpoint, from local: Endpoint, now: Instant) {
+    public func connect(to remote: Endpoint, from local: Endpoint, now: Instant) {
         precondition(state == .closed && outcome == nil, "a peer is good for one connection")
         self.local = local
         self.remote = remote
@@ -158,14 +158,14 @@ public struct SimTCPPeer {
     }
 
     /// Waits for one SYN to this endpoint, and takes it.
-    public mutating func listen(on local: Endpoint) {
+    public func listen(on local: Endpoint) {
         precondition(state == .closed && outcome == nil, "a peer is good for one connection")
         self.local = local
         state = .listen
     }
 
     /// Puts bytes into the send buffer; returns how many fit.
-    public mutating func write(_ bytes: [UInt8]) -> Int {
+    public func write(_ bytes: [UInt8]) -> Int {
         guard canWrite else { return 0 }
         let count = min(bytes.count, writable)
         outgoing.append(contentsOf: bytes[..<count])
@@ -175,7 +175,7 @@ public struct SimTCPPeer {
     /// Bytes that `write` would take now.
     public var writable: Int { canWrite ? settings.sendBuffer - outgoing.count : 0 }
     /// Bytes written and not yet acknowledged.
-    public var unsent: Int { outgoing.count }
+    public var pendingBytes: Int { outgoing.count }
 
     private var canWrite: Bool {
         guard !isWriteShut else { return false }
@@ -186,7 +186,7 @@ public struct SimTCPPeer {
     }
 
     /// Everything that the application has read since the last call.
-    public mutating func read() -> [UInt8] {
+    public func read() -> [UInt8] {
         let bytes = application
         application = []
         return bytes
@@ -201,7 +201,7 @@ public struct SimTCPPeer {
     public var buffered: Int { incoming.ready.count }
 
     /// FIN after all that was written: `shutdown(SHUT_WR)`.
-    public mutating func shutdownWrite() {
+    public func shutdownWrite() {
         guard !isWriteShut else { return }
         switch state {
         case .established: state = .finWait1
@@ -213,7 +213,7 @@ public struct SimTCPPeer {
     }
 
     /// RST, and everything is forgotten: `close` with SO_LINGER of zero.
-    public mutating func abort() {
+    public func abort() {
         switch state {
         case .closed, .listen, .synSent, .timeWait: break
         case .synReceived, .established, .finWait1, .finWait2, .closing, .closeWait, .lastAck:
@@ -228,7 +228,7 @@ public struct SimTCPPeer {
         earliest(earliest(acknowledgeAt, retransmitAt), timeWaitUntil)
     }
 
-    public mutating func handleTimeout(now: Instant) {
+    public func handleTimeout(now: Instant) {
         if let at = acknowledgeAt, at <= now {
             acknowledgeAt = nil
             mustAcknowledge = true
@@ -240,13 +240,13 @@ public struct SimTCPPeer {
         }
     }
 
-    private mutating func retransmit(now: Instant) {
+    private func retransmit(now: Instant) {
         let isHandshake = state == .synSent || state == .synReceived
         retries += 1
         guard retries <= (isHandshake ? settings.synRetries : settings.dataRetries) else { return close(.timedOut) }
         rto = min(rto * 2, settings.maximumRTO)
         timedSegment = nil
-        if unacknowledged == sent {
+        if !isHandshake, sendWindow == 0, !outgoing.isEmpty {
             mustProbe = true
         } else {
             nextToSend = unacknowledged
@@ -255,7 +255,7 @@ public struct SimTCPPeer {
 
     // MARK: Shared
 
-    mutating func chooseInitialSequence() {
+    func chooseInitialSequence() {
         initialSequence = SequenceNumber(UInt32.random(in: 0 ... .max, using: &random))
         unacknowledged = initialSequence
         nextToSend = initialSequence
@@ -263,7 +263,7 @@ public struct SimTCPPeer {
         outgoingStart = initialSequence + 1
     }
 
-    mutating func close(_ outcome: Outcome?) {
+    func close(_ outcome: Outcome?) {
         state = .closed
         if let outcome { self.outcome = outcome }
         outgoing = []
@@ -275,12 +275,12 @@ public struct SimTCPPeer {
         timeWaitUntil = nil
     }
 
-    mutating func note(_ violation: String) {
+    func note(_ violation: String) {
         if violations.count < Self.violationLimit { violations.append(violation) }
     }
 
     /// The application reads what has arrived, if it does; a window that grew enough is announced.
-    mutating func takeFromBuffer() {
+    func takeFromBuffer() {
         guard isReading, !incoming.ready.isEmpty else { return }
         application += incoming.ready
         incoming.ready = []

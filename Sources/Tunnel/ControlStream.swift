@@ -8,8 +8,10 @@ public final class ControlStream {
 
     public init(secret: SessionSecret, role: Role, cipher: Cipher, random: inout some RandomNumberGenerator) {
         sealer = ChunkSealer(
-            secret: secret, direction: role.sending, stream: TunnelProtocol.controlStream, cipher: cipher, random: &random)
-        opener = MessageOpener(secret: secret, direction: role.receiving, stream: TunnelProtocol.controlStream, cipher: cipher)
+            secret: secret, direction: role.sending, stream: TunnelProtocol.controlStream, cipher: cipher,
+            random: &random)
+        opener = MessageOpener(
+            secret: secret, direction: role.receiving, stream: TunnelProtocol.controlStream, cipher: cipher)
     }
 
     /// Seals one message. False when there is no memory.

@@ -4,10 +4,10 @@
 //
 // A function that can fail returns a negative errno, and retries by itself when a signal interrupts it.
 // No _GNU_SOURCE and no netinet/udp.h here: both clash with Swift's own modules. They belong into the .c files.
+// No sys/uio.h either, or Swift takes `iovec` for ours instead of Glibc's: vectors are passed as untyped pointers.
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 // MARK: Addresses (address.c)
 
@@ -64,10 +64,10 @@ int clinux_linger_zero(int fd);
 int clinux_listen(int fd, int backlog);
 int clinux_shutdown_write(int fd);
 ssize_t clinux_read(int fd, void *buffer, size_t count);
-ssize_t clinux_readv(int fd, const struct iovec *vectors, int count);
-ssize_t clinux_writev(int fd, const struct iovec *vectors, int count);
+ssize_t clinux_readv(int fd, const void *vectors, int count);
+ssize_t clinux_writev(int fd, const void *vectors, int count);
 /// writev on a socket, without SIGPIPE.
-ssize_t clinux_sendv(int fd, const struct iovec *vectors, int count);
+ssize_t clinux_sendv(int fd, const void *vectors, int count);
 int clinux_close(int fd);
 
 // MARK: UDP batches (udp.c)
@@ -123,8 +123,10 @@ typedef struct {
 } clinux_event;
 
 int clinux_epoll_create(void);
-/// Edge-triggered, for reading and writing.
-int clinux_epoll_add(int epoll, int fd, uint64_t tag);
+/// Edge-triggered; `interest` of CLINUX_READABLE and CLINUX_WRITABLE.
+int clinux_epoll_add(int epoll, int fd, uint64_t tag, uint32_t interest);
+/// Changes the interest; what holds already is told again.
+int clinux_epoll_modify(int epoll, int fd, uint64_t tag, uint32_t interest);
 int clinux_epoll_remove(int epoll, int fd);
 /// Waits for `nanoseconds`, for ever when negative. At most CLINUX_EVENT_LIMIT events; 0 also after a signal.
 int clinux_epoll_wait(int epoll, clinux_event *events, int64_t nanoseconds);
@@ -155,3 +157,5 @@ ssize_t clinux_netlink_receive(int fd, void *bytes, size_t count);
 
 /// Moves the calling thread, not the process, into a new and empty network namespace.
 int clinux_unshare_network(void);
+/// Takes all capabilities from the calling thread, not from the process, for ever.
+int clinux_drop_capabilities(void);

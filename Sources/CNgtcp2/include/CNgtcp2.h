@@ -57,9 +57,10 @@ static inline void(ngtcp2_conn_get_conn_stat)(ngtcp2_conn *conn, ngtcp2_conn_sta
     ngtcp2_conn_get_conn_stat(conn, stat);
 }
 
-/* GNUTLS_CLIENT and GNUTLS_SERVER are both a macro and an enumerator, which Swift calls ambiguous. */
+/* Both a macro and an enumerator, which Swift calls ambiguous. */
 static const unsigned cngtcp2_client = GNUTLS_CLIENT;
 static const unsigned cngtcp2_server = GNUTLS_SERVER;
+static const unsigned cngtcp2_no_tickets = GNUTLS_NO_TICKETS;
 
 /* gnutls_free is a variable, which Swift holds for unsafe. */
 static inline void cngtcp2_gnutls_free(void *memory) { gnutls_free(memory); }

@@ -34,10 +34,11 @@ extension TCPFlow {
         return outcome.union(.ready)
     }
 
-    /// SND.WND moves only with segments newer than the last that set it.
+    /// SND.WND moves only with segments newer than the last that set it. One that acknowledges more is newer too,
+    /// even where its text is a retransmission and its sequence number therefore old.
     private mutating func updateWindow(_ segment: TCPHeader) {
         let isNewer =
-            segment.sequence > windowSequence
+            segment.acknowledgment > unacknowledged || segment.sequence > windowSequence
             || (segment.sequence == windowSequence && segment.acknowledgment >= windowAcknowledgment)
         guard isNewer else { return }
         peerWindow = Int(segment.window) << Int(peerWindowShift)

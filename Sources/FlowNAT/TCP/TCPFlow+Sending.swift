@@ -26,7 +26,8 @@ extension TCPFlow {
             mustResendFirst = false
             counters.retransmissions += 1
             sendText(
-                from: unacknowledged, count: min(segmentSize, max(0, queueEnd - unacknowledged)), into: buffer, now: now,
+                from: unacknowledged, count: min(segmentSize, max(0, queueEnd - unacknowledged)), into: buffer,
+                now: now,
                 settings: settings)
             return true
         }
@@ -117,7 +118,8 @@ extension TCPFlow {
         timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: attempts))
     }
 
-    private mutating func sendAcknowledgmentIfOwed(into buffer: PacketBuffer, settings: borrowing FlowSettings) -> Bool {
+    private mutating func sendAcknowledgmentIfOwed(into buffer: PacketBuffer, settings: borrowing FlowSettings) -> Bool
+    {
         guard acknowledgment == .immediate else { return false }
         buffer.clear()
         // SND.NXT after a timeout lies behind what the peer has seen: an ACK goes out at the highest number.

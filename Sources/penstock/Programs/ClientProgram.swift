@@ -51,7 +51,7 @@ final class ClientProgram {
     private static func prepare(_ tun: TunDevice, _ configuration: ClientConfiguration) throws -> ClientRouting {
         let netlink = try Netlink()
         let index = try netlink.interfaceIndex(tun.name)
-        for address in configuration.tun.addresses {
+        for address in configuration.tun.addresses where address.address.isIPv4 || ipv6IsAvailable() {
             try netlink.addAddress(address.address, prefixLength: address.prefixLength, index: index)
         }
         try netlink.setUp(index, mtu: configuration.tun.mtu)
@@ -86,7 +86,7 @@ final class ClientProgram {
         do {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
-            try loop.add(tun.descriptor, Handler { [unowned self] in if $0 != .writable { readTun() } })
+            try loop.add(tun.descriptor, Handler { [unowned self] _ in readTun() }, interest: .readable)
             try routing.install()
         } catch {
             throw RunError("\(error)")
@@ -176,7 +176,7 @@ final class ClientProgram {
 
     private func flushSocket(now: Instant) {
         guard let socket else { return }
-        sender.send(on: socket, usesLocalAddress: false) { engine.nextBatch(into: $0, now: now) }
+        sender.send(on: socket, loop: loop, usesLocalAddress: false) { engine.nextBatch(into: $0, now: now) }
     }
 
     private func carryOutEvents() {
@@ -222,10 +222,8 @@ final class ClientProgram {
                 bind: Endpoint(any, 0), mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
             try loop.add(
                 socket.descriptor,
-                Handler { [unowned self] readiness in
-                    // Writable needs nothing here: every turn flushes.
-                    if readiness != .writable { readSocket() }
-                })
+                // Writable needs nothing here: every turn flushes.
+                Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
             self.socket = socket
             logger.debug("connecting", metadata: ["to": "\(remote)"])
             engine.connect(to: remote, local: socket.local, now: now)

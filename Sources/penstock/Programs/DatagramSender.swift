@@ -17,12 +17,21 @@ final class DatagramSender {
 
     /// Sends all that `next` gives, until it gives nothing or the socket is full.
     /// - Parameter usesLocalAddress: sends from the address that the batch names, for wildcard sockets.
+    ///
+    /// While the socket is full the loop also watches for it to become writable; at other times that would be a wake-up
+    /// for every datagram sent.
     func send(
-        on socket: UDPSocket, usesLocalAddress: Bool, next: (UnsafeMutableRawBufferPointer) -> OutgoingBatch?
+        on socket: UDPSocket, loop: EventLoop, usesLocalAddress: Bool,
+        next: (UnsafeMutableRawBufferPointer) -> OutgoingBatch?
     ) {
-        if let (batch, offset) = waiting, !push(batch, from: offset, socket, usesLocalAddress) { return }
+        if let (batch, offset) = waiting {
+            guard push(batch, from: offset, socket, usesLocalAddress) else { return }
+            loop.setInterest(.readable, of: socket.descriptor)
+        }
         while let batch = next(buffer) {
-            if !push(batch, from: 0, socket, usesLocalAddress) { return }
+            if !push(batch, from: 0, socket, usesLocalAddress) {
+                return loop.setInterest([.readable, .writable], of: socket.descriptor)
+            }
         }
     }
 

@@ -68,7 +68,10 @@ final class ServerProgram {
         do {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
-            try loop.add(socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } })
+            // Writable needs nothing here: every turn flushes.
+            try loop.add(
+                socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } },
+                interest: .readable)
         } catch {
             throw RunError("\(error)")
         }
@@ -116,7 +119,7 @@ final class ServerProgram {
     }
 
     private func flush(now: Instant) {
-        sender.send(on: socket, usesLocalAddress: true) { engine.nextBatch(into: $0, now: now) }
+        sender.send(on: socket, loop: loop, usesLocalAddress: true) { engine.nextBatch(into: $0, now: now) }
     }
 
     // MARK: - Actions

@@ -1,0 +1,75 @@
+import Primitives
+import QuicTransport
+import SimNet
+import Testing
+
+@Suite struct DatagramTests {
+    static func send(_ bytes: [UInt8], _ connection: QuicConnection) -> Bool {
+        bytes.withUnsafeBytes { connection.sendDatagram($0) }
+    }
+
+    @Test func datagramsArriveWhole() throws {
+        let pair = try Pair()
+        try pair.connect()
+        pair.run(for: .seconds(2))
+        let sizes = [0, 1, 100, 1100, pair.client.maximumDatagramSize]
+        #expect(pair.client.maximumDatagramSize > 1300)
+        for size in sizes { #expect(Self.send(Pair.pattern(size, seed: 1), pair.client)) }
+        pair.flush()
+        #expect(pair.run { $0.serverSide.datagrams.count == sizes.count })
+        #expect(pair.serverSide.datagrams == sizes.map { Pair.pattern($0, seed: 1) })
+        #expect(!Self.send(Pair.pattern(pair.client.maximumDatagramSize + 1, seed: 1), pair.client))
+        #expect(pair.client.statistics.datagramsSent == sizes.count)
+        #expect(pair.client.statistics.datagramsDropped == 1)
+    }
+
+    @Test func datagramsAndStreamsShareTheLine() throws {
+        let pair = try Pair()
+        try pair.connect()
+        let stream = try #require(pair.client.openStream())
+        let upload = Pair.pattern(1 << 20, seed: 2)
+        pair.clientSide.send(upload, on: stream, pair.client)
+        for index in 0..<100 { #expect(Self.send([UInt8](repeating: UInt8(index), count: 500), pair.client)) }
+        pair.flush()
+        #expect(pair.run { $0.serverSide.finished.contains(stream.id) && $0.serverSide.datagrams.count == 100 })
+        expectSame(pair.serverSide.received[stream.id], upload)
+    }
+
+    @Test func fullQueueDropsTheOldest() throws {
+        var options = Pair.Options()
+        options.client.datagramQueueLimit = 10
+        let pair = try Pair(options)
+        try pair.connect()
+        for index in 0..<25 { #expect(Self.send([UInt8(index)], pair.client)) }
+        pair.flush()
+        #expect(pair.run { $0.serverSide.datagrams.count == 10 })
+        #expect(pair.serverSide.datagrams == (15..<25).map { [UInt8($0)] })
+        #expect(pair.client.statistics.datagramsDropped == 15)
+    }
+
+    @Test func peerThatTakesNoneGetsNone() throws {
+        var options = Pair.Options()
+        options.server.maximumDatagramPayload = 0
+        let pair = try Pair(options)
+        try pair.connect()
+        #expect(pair.client.maximumDatagramSize == 0)
+        #expect(!Self.send([1], pair.client))
+        #expect(!Self.send([], pair.client) || pair.client.statistics.datagramsDropped > 0)
+    }
+
+    /// What fits today may not fit any more when its turn comes; it is dropped and holds nothing up.
+    @Test func lossyLinkLosesDatagramsWithoutHarm() throws {
+        var options = Pair.Options()
+        options.link = TransferTests.bad
+        let pair = try Pair(options)
+        try pair.connect()
+        for index in 0..<200 {
+            _ = Self.send([UInt8(index)], pair.client)
+            pair.flush()
+            pair.run(for: .milliseconds(2))
+        }
+        pair.run(for: .seconds(1))
+        #expect((150...200).contains(pair.serverSide.datagrams.count))
+        #expect(Set(pair.serverSide.datagrams).count == pair.serverSide.datagrams.count, "a datagram came twice")
+    }
+}
