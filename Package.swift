@@ -66,7 +66,7 @@ let package = Package(
         tests("FlowNATTests", ["FlowNAT", "Packets", "Primitives", "SimNet"]),
         tests("SealingTests", ["Sealing", "COpenSSL", "Primitives", "SimNet"]),
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
-        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet"]),
+        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet", "TestSupport"]),
         tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
         tests(
             "EngineTests",

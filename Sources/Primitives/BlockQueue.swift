@@ -201,6 +201,26 @@ public struct BlockQueue: ~Copyable {
         markPosition = position + left
     }
 
+    /// Forgets the bytes behind the read mark, committed and staged.
+    public mutating func discardUnread() {
+        discardStaged()
+        guard unread > 0 else { return trim() }
+        count -= unread
+        unread = 0
+        // Without a mark block the mark was at the first byte, and nothing is left.
+        guard let mark = markBlock else { return releaseAll() }
+        mark.end = markPosition
+        var block = mark.next
+        mark.next = nil
+        tail = mark
+        committedTail = mark
+        committedEnd = markPosition
+        while let current = block {
+            block = current.next
+            pool.release(current)
+        }
+    }
+
     /// Takes the first `n` committed bytes off the queue; the read mark moves along when it is passed. An emptied queue
     /// gives back all memory, also what `space` handed out before.
     public mutating func consume(_ n: Int) {

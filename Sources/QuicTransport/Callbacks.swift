@@ -81,7 +81,6 @@ extension QuicConnection {
         }
         callbacks.acked_stream_data_offset = { _, _, _, count, user, stream in
             withStream(user, stream) { _, stream in
-                // After a reset the queue is empty, and acknowledgements of what left before still come in.
                 stream.queue.consume(min(Int(clamping: count), stream.queue.count - stream.queue.unread))
             }
         }
@@ -176,7 +175,7 @@ extension QuicConnection {
         if ngtcp2_conn_is_local_stream(native, id) == 0 { ngtcp2_conn_extend_max_streams_bidi(native, 1) }
         guard let stream = streams.removeValue(forKey: id) else { return 0 }
         ready.remove(stream)
-        stream.dropQueue()
+        stream.releaseQueue()
         stream.receiveState = .ended
         if isUsable { owner?.connection(self, closed: stream) }
         return 0

@@ -113,9 +113,12 @@ extension QuicConnection {
         end(.closed, reason)
     }
 
-    /// The endpoint forgets the connection, whatever its state.
+    /// The endpoint forgets the connection, whatever its state. From inside a callback of the owner the streams go a
+    /// little later, when ngtcp2 has returned.
     func abandon() {
-        end(.closed, .localClose(code: 0, message: "the endpoint has dropped the connection"))
+        let reason = CloseReason.localClose(code: 0, message: "the endpoint has dropped the connection")
+        if isInside { return request(.application(code: 0), message: "", reason: reason) }
+        end(.closed, reason)
         state = .closed
     }
 

@@ -51,6 +51,16 @@ extension QuicConnection {
         }
     }
 
+    /// Moves a client's connection to another local address at once; the path is checked meanwhile (RFC 9000, section 9).
+    /// - Returns: false when it cannot be moved: before the handshake is confirmed, without a spare connection ID, to
+    ///   the address it has, or on a server.
+    public func migrate(to local: Endpoint, now: Instant) -> Bool {
+        let time = advance(to: now)
+        guard isUsable, !isServer, !isInside else { return false }
+        let path = NetworkPath(local: local, remote: remote)
+        return ngtcp2_conn_initiate_immediate_migration(native, path.pointer, time) == 0
+    }
+
     /// Tells the owner of the STOP_SENDING frames in the datagram just read.
     private func reportStops() {
         var stops: UnsafePointer<cngtcp2_stop_sending>?
@@ -67,7 +77,7 @@ extension QuicConnection {
         guard !stream.wasStopped, stream.sendState != .reset else { return }
         stream.wasStopped = true
         ready.remove(stream)
-        stream.dropQueue()
+        stream.abandonSending()
         owner?.connection(self, stopped: stream, code: code)
     }
 

@@ -136,7 +136,7 @@ extension QuicConnection {
         case Int(NGTCP2_ERR_STREAM_SHUT_WR), Int(NGTCP2_ERR_STREAM_NOT_FOUND):
             // Stopped by a peer whose frame was not seen; the owner learns of it from here.
             ready.remove(stream)
-            pendingStop = stream
+            pendingStops.append(stream)
             return Int(NGTCP2_ERR_WRITE_MORE)
         default:
             return result
@@ -196,9 +196,8 @@ extension QuicConnection {
 
     /// Tells the owner what the packet just written has taken, now that ngtcp2 is in a state that allows commands.
     private func reportSent() {
-        if let stream = pendingStop {
-            pendingStop = nil
-            stop(stream, code: 0)
+        while let stream = pendingStops.popLast() {
+            if isUsable { stop(stream, code: 0) }
         }
         // The owner may end the connection in the midst of it, which empties the list.
         while let stream = firstSent {

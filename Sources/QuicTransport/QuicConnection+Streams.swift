@@ -37,15 +37,14 @@ extension QuicConnection {
         makeReady(stream)
     }
 
-    /// Gives up sending: RESET_STREAM instead of what is queued and not acknowledged.
+    /// Gives up sending: RESET_STREAM. What is queued and unsent is dropped.
     public func reset(_ stream: QuicStream, code: UInt64) {
         guard stream.sendState != .reset else { return }
         if isUsable, streams[stream.id.rawValue] != nil {
             _ = ngtcp2_conn_shutdown_stream_write(native, stream.id.rawValue, code & Self.maximumCode)
         }
-        // From here on ngtcp2 retransmits nothing of this stream.
         ready.remove(stream)
-        stream.dropQueue()
+        stream.abandonSending()
     }
 
     /// Asks the peer not to send more (STOP_SENDING). No more bytes of this stream are delivered, and the credit for
@@ -114,7 +113,7 @@ extension QuicConnection {
     func dropStreams() {
         for stream in streams.values {
             ready.remove(stream)
-            stream.dropQueue()
+            stream.releaseQueue()
             stream.receiveState = .ended
             stream.uncredited = 0
         }

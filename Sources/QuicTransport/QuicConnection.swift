@@ -77,10 +77,10 @@ public final class QuicConnection {
 
     var events: [ConnectionEvent] = []
     var pendingClose: PendingClose?
-    /// Streams that the packet just written took bytes of, linked through `nextSent`, and one that turned out to be
+    /// Streams that the packet just written took bytes of, linked through `nextSent`, and those that turned out to be
     /// stopped.
     unowned(unsafe) var firstSent: QuicStream?
-    var pendingStop: QuicStream?
+    var pendingStops: [QuicStream] = []
     var wasStatelesslyReset = false
     /// Inside ngtcp2, where streams must not be taken down.
     var isInside = false

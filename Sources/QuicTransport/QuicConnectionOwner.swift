@@ -9,7 +9,7 @@ public protocol QuicConnectionOwner: AnyObject {
     func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream)
     /// RESET_STREAM: the peer gave up sending.
     func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64)
-    /// STOP_SENDING: the peer does not want more. What was queued is gone; RESET_STREAM was sent as the answer.
+    /// STOP_SENDING: the peer does not want more. What was queued and unsent is gone; RESET_STREAM was sent as the answer.
     func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64)
     /// `count` queued bytes have left in a packet for the first time.
     func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream)

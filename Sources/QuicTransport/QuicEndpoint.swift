@@ -121,11 +121,11 @@ public final class QuicEndpoint {
     /// Forgets a connection, normally one whose state is `closed`.
     public func remove(_ connection: QuicConnection) {
         guard live.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        accepted.removeAll { $0 === connection }
         forget(connection)
     }
 
     private func forget(_ connection: QuicConnection) {
-        if connection.state == .handshaking { router.handshakeEnded() }
         for identifier in connection.routedIDs { router.remove(identifier) }
         connection.routedIDs = []
         connection.abandon()

@@ -65,12 +65,18 @@ public final class QuicStream {
     /// The connection has bytes or a FIN to send on this stream.
     var hasWork: Bool { sendState == .finishing || (sendState == .open && queue.unread > 0) }
 
-    /// Forgets everything queued; ngtcp2 must not refer to it any more.
-    func dropQueue() {
-        queue.discardStaged()
+    /// Nothing more is sent. What has left and was not acknowledged stays until it is, or until the stream is closed:
+    /// ngtcp2 0.12 may send lost bytes again even after RESET_STREAM.
+    func abandonSending() {
+        queue.discardUnread()
+        sendState = .reset
+    }
+
+    /// The stream or the connection is over: ngtcp2 refers to nothing of it any more.
+    func releaseQueue() {
+        abandonSending()
         queue.consume(queue.count)
         queue.trim()
-        sendState = .reset
     }
 }
 

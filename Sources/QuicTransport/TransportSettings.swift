@@ -10,7 +10,7 @@ public enum CongestionControl: String, Sendable, CaseIterable {
 public struct TransportSettings: Sendable {
     /// The name both sides must agree on (ALPN, RFC 7301).
     public var applicationProtocol = "penstock/1"
-    public var congestionControl: CongestionControl = .cubic
+    public var congestionControl: CongestionControl = .bbr2
     /// A connection on which nothing arrived for so long is given up (RFC 9000, section 10.1).
     public var idleTimeout: Interval = .seconds(30)
     /// A handshake that takes longer is given up.

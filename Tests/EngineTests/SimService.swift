@@ -11,6 +11,8 @@ enum SimService {
     case sink
     /// Takes nothing until it is told to.
     case stalledSink
+    /// Takes everything and says nothing, until the test gives it another part to play.
+    case listens
     /// Sends FIN at once and goes on taking.
     case finishesFirst
     /// Sends RST after so many bytes have come.
@@ -56,7 +58,7 @@ final class SimSocket {
             sendsFIN = true
         case .finishesFirst:
             sendsFIN = true
-        case .echo, .sink, .stalledSink, .resetsAfter, .fails, .silent:
+        case .echo, .sink, .stalledSink, .listens, .resetsAfter, .fails, .silent:
             break
         }
     }
@@ -72,7 +74,7 @@ final class SimSocket {
         switch service {
         case .echo: toSend += bytes
         case .resetsAfter(let count): wantsReset = received.count >= count
-        case .source, .sink, .stalledSink, .finishesFirst, .fails, .silent: break
+        case .source, .sink, .stalledSink, .listens, .finishesFirst, .fails, .silent: break
         }
     }
 
@@ -80,7 +82,7 @@ final class SimSocket {
         peerFinished = true
         switch service {
         case .echo, .sink, .stalledSink: sendsFIN = true
-        case .source, .finishesFirst, .resetsAfter, .fails, .silent: break
+        case .source, .listens, .finishesFirst, .resetsAfter, .fails, .silent: break
         }
     }
 

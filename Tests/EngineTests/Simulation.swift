@@ -302,7 +302,7 @@ final class Simulation {
         case .fails(let failure, _):
             isBusy = true
             server.dialFailed(socket.id, failure, now: now)
-        case .echo, .source, .sink, .stalledSink, .finishesFirst, .resetsAfter:
+        case .echo, .source, .sink, .stalledSink, .listens, .finishesFirst, .resetsAfter:
             isBusy = true
             socket.connected()
             server.dialSucceeded(socket.id, bound: nil, now: now)

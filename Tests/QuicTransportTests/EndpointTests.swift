@@ -154,6 +154,49 @@ import Testing
         #expect(pair.run(for: .seconds(3)) { $0.server?.remote == moved })
     }
 
+    /// The client itself changes the network.
+    @Test func clientMigrates() throws {
+        let pair = try Pair()
+        #expect(!pair.client.migrate(to: Endpoint("203.0.113.5:1234")!, now: pair.now), "not in the handshake")
+        try pair.connect()
+        pair.run(for: .seconds(1))
+        let moved = Endpoint("203.0.113.5:1234")!
+        #expect(!pair.client.migrate(to: Pair.localAddress, now: pair.now), "nothing changes")
+        #expect(pair.client.migrate(to: moved, now: pair.now))
+        pair.clientAddress = moved
+        pair.localAddress = moved
+        let stream = try #require(pair.client.openStream())
+        let upload = Pair.pattern(300_000, seed: 1)
+        pair.clientSide.send(upload, on: stream, pair.client)
+        pair.flush()
+        #expect(pair.client.local == moved)
+        #expect(pair.run { $0.serverSide.finished.contains(stream.id) && $0.server?.remote == moved })
+        expectSame(pair.serverSide.received[stream.id], upload)
+    }
+
+    @Test func removingAHandshakeCountsItOnce() throws {
+        let pair = try Pair()
+        pair.drain(pair.client) { pair.deliverToServer($0) }
+        #expect(pair.endpoint.handshakesInProgress == 1)
+        pair.endpoint.remove(try #require(pair.server))
+        pair.endpoint.remove(try #require(pair.server))
+        #expect(pair.endpoint.handshakesInProgress == 0)
+        #expect(pair.endpoint.connectionCount == 0 && pair.endpoint.routes == 0)
+    }
+
+    @Test func removalInsideACallback() throws {
+        let pair = try Pair()
+        try pair.connect()
+        pair.serverSide.onReceived = { connection, _ in pair.endpoint.remove(connection) }
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(100_000, seed: 1), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(1))
+        #expect(pair.endpoint.connectionCount == 0)
+        #expect(pair.server?.statistics.streamsOpen == 0)
+        pair.serverSide.onReceived = nil
+    }
+
     @Test func packetsAreSentWithECN() throws {
         let pair = try Pair()
         try pair.connect()

@@ -2,6 +2,7 @@ import Foundation
 import Primitives
 import QuicTransport
 import SimNet
+import TestSupport
 import Testing
 
 /// Whom a client believes, and what it says when it does not.

@@ -1,6 +1,7 @@
 import Primitives
 import QuicTransport
 import SimNet
+import TestSupport
 import Testing
 
 /// A client and a server's endpoint over two emulated links on a virtual clock.
@@ -19,6 +20,8 @@ final class Pair {
 
     static let serverAddress = Endpoint("192.0.2.1:4433")!
     static let localAddress = Endpoint("198.51.100.7:50000")!
+    /// The client's own idea of its address.
+    var localAddress = Pair.localAddress
     /// Where the server sees the client; a NAT may change it.
     var clientAddress = localAddress
 
@@ -41,7 +44,8 @@ final class Pair {
 
     init(_ options: Options = Options()) throws {
         self.options = options
-        pool = BlockPool(byteLimit: options.poolBytes)
+        // Nothing is retained, so that an address sanitizer sees every use of a block given back.
+        pool = BlockPool(byteLimit: options.poolBytes, retainedBytes: 0)
         up = SimLink(options.link, seed: options.seed &* 2)
         down = SimLink(options.link, seed: options.seed &* 2 &+ 1)
         endpoint = try Self.makeEndpoint(options, pool: pool, seed: options.seed)
@@ -90,7 +94,7 @@ final class Pair {
     }
 
     func deliverToClient(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { client.handle($0, from: Self.serverAddress, to: Self.localAddress, ecn: 0, now: now) }
+        bytes.withUnsafeBytes { client.handle($0, from: Self.serverAddress, to: localAddress, ecn: 0, now: now) }
     }
 
     func flush() {

@@ -51,9 +51,10 @@ import Testing
         let stream = try #require(pair.client.openStream())
         pair.clientSide.send(Pair.pattern(100_000, seed: 2), on: stream, pair.client, finishes: false)
         pair.flush()
-        #expect(stream.buffered > 0)
+        #expect(stream.unsent > 0 && stream.buffered > stream.unsent)
         pair.client.reset(stream, code: 77)
-        #expect(stream.buffered == 0 && pair.pool.outstanding == 0)
+        // What has left stays until it is acknowledged.
+        #expect(stream.unsent == 0 && stream.buffered > 0)
         pair.flush()
         #expect(pair.run { $0.serverSide.resets[stream.id] == 77 })
         // The other direction is still open.
@@ -62,9 +63,10 @@ import Testing
         pair.flush()
         #expect(pair.run { $0.clientSide.closedSet.contains(stream.id) && $0.serverSide.closedSet.contains(stream.id) })
         #expect(pair.clientSide.received[stream.id] == [1, 2, 3])
+        #expect(stream.buffered == 0 && pair.pool.outstanding == 0)
     }
 
-    /// A reset stream's bytes are lost on the way; ngtcp2 must not send them again from memory that is gone.
+    /// ngtcp2 sends lost bytes again after RESET_STREAM; run under the address sanitizer, this shows that they are there.
     @Test(arguments: [11, 12, 13] as [UInt64])
     func resetUnderLossDoesNotTouchFreedMemory(seed: UInt64) throws {
         var options = Pair.Options()
@@ -118,7 +120,7 @@ import Testing
         }
         pair.flush()
         #expect(pair.run { $0.clientSide.stops[stream.id] == 5 })
-        #expect(pair.pool.outstanding == 0)
+        #expect(stream.unsent == 0)
         let count = pair.serverSide.receivedCount[stream.id]!
         pair.run(for: .seconds(2))
         #expect(pair.serverSide.receivedCount[stream.id] == count, "bytes were delivered after stopReceiving")

@@ -1,0 +1,116 @@
+import FlowNAT
+import Primitives
+import QuicTransport
+import SimNet
+import Testing
+
+@testable import Client
+@testable import Server
+
+/// A reader that stops stops its writer, and memory stays within what the windows promise.
+struct FlowControlTests {
+    static let web = "203.0.113.2:80"
+    /// Blocks are counted whole, and every queue may hold one that is partly used.
+    static let slack = 8 * BlockPool.blockSize
+
+    @Test func aStalledApplicationStopsTheService() throws {
+        let size = 24 << 20
+        let net = try Simulation(seed: 5)
+        net.services[Endpoint(Self.web)!] = .source(size)
+        let app = net.application(to: Self.web)
+        app.isReading = false
+        net.run(for: .seconds(120))
+        let transport = net.client.settings.transport
+        let clientBytes = net.clientPool.highWater * BlockPool.blockSize
+        let serverBytes = net.serverPool.highWater * BlockPool.blockSize
+        // The client holds one stream window. The server holds what is unsent, one read on top, and what is not
+        // acknowledged.
+        #expect(clientBytes <= transport.streamWindow + Self.slack, "\(clientBytes)")
+        let serverLimit = net.server.settings.unsentLimit + (64 << 10) + transport.streamWindow + Self.slack
+        #expect(serverBytes <= serverLimit, "\(serverBytes)")
+        #expect(clientBytes > transport.streamWindow / 2, "the window was used: \(clientBytes)")
+
+        app.isReading = true
+        var got = 0
+        let done = net.run(for: .seconds(300)) {
+            got += app.read().count
+            if app.receivedFIN { app.shutdownWrite() }
+            return app.receivedFIN && net.leftovers.isEmpty
+        }
+        #expect(done, "got \(got), \(net.leftovers)")
+        #expect(got == size)
+        #expect(app.violations.isEmpty, "\(app.violations)")
+    }
+
+    @Test func aStalledServiceStopsTheApplication() throws {
+        let net = try Simulation(seed: 6)
+        net.services[Endpoint(Self.web)!] = .stalledSink
+        let app = net.application(to: Self.web)
+        #expect(net.run(for: .seconds(10)) { app.outcome == .connected })
+        let size = 24 << 20
+        let bytes = (0..<size).map(SimSocket.byte)
+        var sent = 0
+        let write = {
+            if sent < size { sent += app.write(Array(bytes[sent..<min(size, sent + max(0, app.writable))])) }
+            if sent == size { app.shutdownWrite() }
+            return false
+        }
+        net.run(for: .seconds(120), until: write)
+        let transport = net.server.settings.transport
+        let serverBytes = net.serverPool.highWater * BlockPool.blockSize
+        let clientBytes = net.clientPool.highWater * BlockPool.blockSize
+        #expect(serverBytes <= transport.streamWindow + Self.slack, "\(serverBytes)")
+        #expect(
+            clientBytes <= net.client.settings.flows.receiveWindow + transport.streamWindow + Self.slack,
+            "\(clientBytes)")
+        #expect(sent < size, "the writer was stopped")
+
+        net.socket(0).service = .sink
+        let done = net.run(for: .seconds(300)) { write() || app.receivedFIN && net.leftovers.isEmpty }
+        #expect(done, "sent \(sent), \(net.leftovers)")
+        #expect(net.socket(0).received == bytes)
+        #expect(app.violations.isEmpty, "\(app.violations)")
+    }
+
+    /// One flow whose reader sleeps does not hold up the others.
+    @Test func aStalledFlowDoesNotStopTheOthers() throws {
+        let net = try Simulation(seed: 7)
+        net.services[Endpoint(Self.web)!] = .source(10 << 20)
+        let stalled = net.application(to: Self.web)
+        stalled.isReading = false
+        net.run(for: .seconds(30))
+        let app = net.application(to: Self.web)
+        var got = 0
+        let done = net.run(for: .seconds(60)) {
+            got += app.read().count
+            return app.receivedFIN
+        }
+        #expect(done)
+        #expect(got == 10 << 20)
+    }
+
+    /// With hardly any memory transfers fail or finish, and nothing leaks or traps.
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func memoryLimitsHold(seed: UInt64) throws {
+        let net = try Simulation(
+            seed: seed,
+            configureClient: {
+                $0.flows.receiveWindow = 256 << 10
+                $0.transport.streamWindow = 512 << 10
+            })
+        for port in 1000..<1100 {
+            net.services[Endpoint("203.0.113.2:\(port)")!] = port % 2 == 0 ? .source(2 << 20) : .stalledSink
+        }
+        let apps = (1000..<1100).map { net.application(to: "203.0.113.2:\($0)") }
+        net.run(for: .seconds(20)) {
+            for app in apps where app.outcome == .connected && app.writable > 0 {
+                _ = app.write([UInt8](repeating: 1, count: app.writable))
+            }
+            return false
+        }
+        #expect(net.clientPool.highWater <= net.clientPool.limit)
+        #expect(net.serverPool.highWater <= net.serverPool.limit)
+        for app in apps { app.abort() }
+        #expect(net.run(for: .seconds(60)) { net.leftovers.isEmpty }, "\(net.leftovers)")
+    }
+}
