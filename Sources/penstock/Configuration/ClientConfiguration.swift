@@ -1,0 +1,203 @@
+import Logging
+import Primitives
+
+/// What `penstock client` reads from its file, parsed and checked.
+struct ClientConfiguration: Sendable {
+    /// How the client knows that the server is the right one.
+    enum Trust: Hashable, Sendable {
+        /// The server's certificate is signed by an authority of this PEM file, and names `serverName`.
+        case authority(LoadedFile)
+        /// SHA-256 of the DER form of the server's own certificate.
+        case pin([UInt8])
+    }
+
+    struct Tun: Sendable {
+        var name = "penstock0"
+        /// Bytes of an IP packet.
+        var mtu = 1_500
+        var addresses: [InterfaceAddress] = [
+            InterfaceAddress(address: .v4(IPv4Address(0xC612_0001)), prefixLength: 30),
+            InterfaceAddress(address: .v6(IPv6Address(high: 0xFD00_5053_0000_0000, low: 1)), prefixLength: 126),
+        ]
+        /// Segmentation and checksums of the TUN device (virtio header).
+        var offload = OffloadSetting.auto
+    }
+
+    struct Routes: Sendable {
+        /// Destinations that go into the tunnel.
+        var capture: [IPPrefix] = [
+            IPPrefix(.v4(IPv4Address(0)), length: 0), IPPrefix(.v6(IPv6Address(high: 0, low: 0)), length: 0),
+        ].compactMap(\.self)
+        /// Destinations that stay out of it, also where `capture` covers them.
+        var exclude: [IPPrefix] = []
+        /// Number of the routing table.
+        var table: UInt32 = 20_563
+        /// Mark of the client's own packets to the server.
+        var mark: UInt32 = 20_563
+        /// Priority of the first `ip rule`.
+        var priority: UInt32 = 5_200
+    }
+
+    struct Reconnect: Sendable {
+        /// Wait before the first attempt; doubled after each, with jitter.
+        var firstDelay = Interval.milliseconds(500)
+        var maximumDelay = Interval.seconds(30)
+    }
+
+    struct Limits: Sendable {
+        var flows = 4_096
+        /// Bytes buffered for all flows together.
+        var memory = 256 << 20
+    }
+
+    var server: HostAndPort
+    /// Name that the certificate must have, and that is sent in the TLS handshake.
+    var serverName: String
+    var trust: Trust
+    var key: SharedKey
+    var cipher = CipherSetting.aes256Gcm
+    var tun = Tun()
+    var routes = Routes()
+    var quic = QuicSettings()
+    var reconnect = Reconnect()
+    var limits = Limits()
+    var logLevel = Logger.Level.info
+}
+
+extension ClientConfiguration {
+    /// Reads and checks a file and the files that it names.
+    static func load(_ file: String) throws(ConfigurationError) -> ClientConfiguration {
+        let document = ConfigurationDocument(file: file)
+        return try read(document.readRoot(), document)
+    }
+
+    /// The same for YAML text in memory; `file` stands in the messages, and its folder is where paths start.
+    static func parse(_ text: String, file: String) throws(ConfigurationError) -> ClientConfiguration {
+        let document = ConfigurationDocument(file: file)
+        return try read(document.composeRoot(text), document)
+    }
+
+    private static func read(
+        _ root: ConfigurationSection, _ document: ConfigurationDocument
+    ) throws(ConfigurationError) -> ClientConfiguration {
+        let server = root.required("server", .hostAndPort, sample: "vpn.example.org:4433")
+        let serverName = root.optional("server-name", .hostName)
+        let trust = Trust(root)
+        let key = root.sharedKey()
+        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let tun = Tun(root.section("tun"))
+        let routes = Routes(root.section("routes"))
+        let quicSection = root.section("quic")
+        let quic = QuicSettings(quicSection)
+        quicSection.refuseUnknownKeys()
+        let reconnect = Reconnect(root.section("reconnect"))
+        let limits = Limits(root.section("limits"))
+        let logLevel = root.logLevel()
+        root.refuseUnknownKeys()
+
+        guard document.problems.isEmpty, let server, let trust, let key else {
+            throw ConfigurationError(document.problems)
+        }
+        return ClientConfiguration(
+            server: server, serverName: serverName ?? server.host.description, trust: trust, key: key, cipher: cipher,
+            tun: tun, routes: routes, quic: quic, reconnect: reconnect, limits: limits, logLevel: logLevel)
+    }
+}
+
+extension ClientConfiguration.Trust {
+    init?(_ root: ConfigurationSection) {
+        guard let section = root.optionalSection("trust") else {
+            if !root.has("trust") {
+                root.refuse("trust", "'trust' is missing", remedy: "add 'trust: { ca-file: ca.crt }'")
+            }
+            return nil
+        }
+        let pin = section.optional("pin", .pin)
+        let authority =
+            section.has("ca-file") ? section.pemFile("ca-file", label: "CERTIFICATE", sample: "ca.crt") : nil
+        section.refuseUnknownKeys()
+        switch (section.has("ca-file"), section.has("pin")) {
+        case (true, false):
+            guard let authority else { return nil }
+            self = .authority(authority)
+        case (false, true):
+            guard let pin else { return nil }
+            self = .pin(pin)
+        case (true, true):
+            section.refuse("pin", "'trust' has both 'ca-file' and 'pin'", remedy: "keep one of them")
+            return nil
+        case (false, false):
+            root.refuse("trust", "'trust' has neither 'ca-file' nor 'pin'", remedy: "add 'ca-file: ca.crt' to it")
+            return nil
+        }
+    }
+}
+
+extension ClientConfiguration.Tun {
+    /// Smallest MTU of a link that carries IPv6 (RFC 8200, section 5).
+    static let mtuRange = 1_280...65_535
+
+    init(_ section: ConfigurationSection) {
+        name = section.value("name", .interfaceName, default: name)
+        mtu = section.value("mtu", .integer(Self.mtuRange), default: mtu)
+        addresses = section.list("addresses", .interfaceAddress, default: addresses)
+        offload = section.value("offload", .choice, default: offload)
+        if addresses.isEmpty, section.has("addresses") {
+            section.refuse(
+                "addresses", "'tun.addresses' has no usable address",
+                remedy: "write [198.18.0.1/30, \"fd00:5053::1/126\"]")
+        }
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ClientConfiguration.Routes {
+    init(_ section: ConfigurationSection) {
+        let number = SettingKind.integer(1...Int(UInt32.max))
+        capture = section.list("capture", .prefix, default: capture)
+        exclude = section.list("exclude", .prefix, default: exclude)
+        table = UInt32(section.value("table", number, default: Int(table)))
+        mark = UInt32(section.value("mark", number, default: Int(mark)))
+        // Ours come before the rule of the main table, which has 32766.
+        priority = UInt32(section.value("priority", .integer(1...32_000), default: Int(priority)))
+        if (253...255).contains(table) {
+            section.refuse(
+                "table", "'routes.table' is \(table), one of the system's own tables (default, main, local)",
+                remedy: "choose another number, such as 20563")
+        }
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ClientConfiguration.Reconnect {
+    init(_ section: ConfigurationSection) {
+        let delay = SettingKind.duration(.milliseconds(10)...(.seconds(3_600)))
+        firstDelay = section.value("first-delay", delay, default: firstDelay)
+        maximumDelay = section.value("maximum-delay", delay, default: maximumDelay)
+        if firstDelay > maximumDelay {
+            section.refuse(
+                section.has("first-delay") ? "first-delay" : "maximum-delay",
+                "'reconnect.first-delay' is \(durationText(firstDelay)), "
+                    + "longer than 'reconnect.maximum-delay' of \(durationText(maximumDelay))",
+                remedy: "make it the shorter one")
+        }
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ClientConfiguration.Limits {
+    init(_ section: ConfigurationSection) {
+        flows = section.value("flows", .integer(1...1_000_000), default: flows)
+        memory = section.value("memory", .size((16 << 20)...(64 << 30)), default: memory)
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ConfigurationSection {
+    /// `log: { level: info }`.
+    func logLevel() -> Logger.Level {
+        let section = section("log")
+        defer { section.refuseUnknownKeys() }
+        return section.value("level", .choice, default: Logger.Level.info)
+    }
+}

@@ -1,0 +1,83 @@
+/// What `penstock config example client` prints: every key with its default, where it has one.
+let clientConfigurationExample = """
+    # Penstock client. Relative paths start at the folder of this file.
+
+    server: vpn.example.org:4433      # host:port, or [IPv6 address]:port
+    server-name: vpn.example.org      # name in the server's certificate; the host of 'server' when left out
+    trust:                            # exactly one of the two
+      ca-file: ca.crt                 # certificates of the authority that signed the server's
+      # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # SHA-256 of the server's certificate (DER)
+    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
+    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+
+    tun:
+      name: penstock0
+      mtu: 1500                       # 1280 to 65535
+      addresses: [198.18.0.1/30, "fd00:5053::1/126"]
+      offload: auto                   # auto or off
+
+    routes:
+      capture: ["0.0.0.0/0", "::/0"]  # destinations that go through the tunnel
+      exclude: []                     # destinations that do not, such as 192.168.0.0/16
+      table: 20563                    # routing table of our own
+      mark: 20563                     # mark on our own packets to the server
+      priority: 5200                  # of our first 'ip rule'
+
+    quic:
+      congestion-control: bbr2        # bbr2, bbr, cubic or reno
+      offload: auto                   # auto or off
+      idle-timeout: 30s
+      keep-alive: 10s                 # below the idle timeout
+      stream-window: 4MiB
+      connection-window: 64MiB
+
+    reconnect:
+      first-delay: 500ms              # doubles with each attempt
+      maximum-delay: 30s
+
+    limits:
+      flows: 4096
+      memory: 256MiB                  # buffered bytes of all flows
+
+    log:
+      level: info                     # trace, debug, info, notice, warning, error or critical
+
+    """
+
+/// What `penstock config example server` prints.
+let serverConfigurationExample = """
+    # Penstock server. Relative paths start at the folder of this file.
+
+    listen: "[::]:4433"               # UDP; [::] takes IPv4 as well
+    certificate-file: server.crt      # PEM, the server's own certificate first
+    private-key-file: server.key      # PEM, mode 0600
+    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
+    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+
+    dial:
+      timeout: 60s                    # for a destination to answer
+      # source-ipv4: 203.0.113.7      # addresses that connections come from
+      # source-ipv6: 2001:db8::7
+      # A destination is looked up in 'allow' first, then in 'deny', then in the built-in list, which refuses
+      # loopback, private, link-local, multicast and other special addresses. The first that covers it decides.
+      allow: []
+      deny: []
+
+    quic:
+      congestion-control: bbr2        # bbr2, bbr, cubic or reno
+      offload: auto                   # auto or off
+      idle-timeout: 30s
+      keep-alive: 10s                 # below the idle timeout
+      stream-window: 4MiB
+      connection-window: 64MiB
+      always-retry: false             # every new client proves its address first
+
+    limits:
+      connections: 1024
+      flows-per-connection: 4096
+      memory: 1GiB                    # buffered bytes of all flows
+
+    log:
+      level: info                     # trace, debug, info, notice, warning, error or critical
+
+    """

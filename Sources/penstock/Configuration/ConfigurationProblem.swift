@@ -1,0 +1,47 @@
+/// One thing wrong with a configuration file: where, what, and what to do about it.
+struct ConfigurationProblem: Hashable, Sendable {
+    /// The file as the user named it.
+    var file: String
+    /// Line and column, counted from 1; nil when the problem is with the file as a whole.
+    var position: Position?
+    /// The key with its sections, such as `tun.mtu`; empty when no key is meant.
+    var key: String
+    /// What is wrong, with the key's name in it.
+    var message: String
+    /// What to write or to run instead.
+    var remedy: String?
+
+    struct Position: Hashable, Comparable, Sendable {
+        var line: Int
+        var column: Int
+
+        static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
+    }
+}
+
+extension ConfigurationProblem: CustomStringConvertible {
+    /// `client.yaml:4:3: unknown key 'adress' in 'tun'; did you mean 'addresses'?`
+    var description: String {
+        let place = position.map { "\(file):\($0.line):\($0.column)" } ?? file
+        return "\(place): \(message)" + (remedy.map { "; \($0)" } ?? "")
+    }
+}
+
+/// A configuration file that cannot be used, with everything that is wrong with it, in the order of the file.
+struct ConfigurationError: Error, Hashable, Sendable {
+    var problems: [ConfigurationProblem]
+
+    init(_ problems: [ConfigurationProblem]) {
+        let start = ConfigurationProblem.Position(line: 0, column: 0)
+        self.problems = problems.enumerated()
+            .sorted { a, b in
+                (a.element.position ?? start, a.offset) < (b.element.position ?? start, b.offset)
+            }
+            .map(\.element)
+    }
+}
+
+extension ConfigurationError: CustomStringConvertible {
+    /// One line for each problem.
+    var description: String { problems.map(\.description).joined(separator: "\n") }
+}

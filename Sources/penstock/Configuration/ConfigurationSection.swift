@@ -1,0 +1,178 @@
+import Yams
+
+/// One mapping of a configuration file, read key by key.
+///
+/// Every reading method notes what is wrong in the document and returns the default or nil; `refuseUnknownKeys` at the
+/// end of a section's reading refuses what no method asked for.
+final class ConfigurationSection {
+    typealias Position = ConfigurationProblem.Position
+
+    /// Most entries of a list.
+    static let listLimit = 4_096
+
+    private let document: ConfigurationDocument
+    /// Keys from the top, joined by dots; empty at the top.
+    private let path: String
+    private let pairs: [(key: Node, value: Node)]
+    /// Where the section starts: what is missing in it is told there.
+    private let start: Position?
+    private var known: [String] = []
+
+    init(_ document: ConfigurationDocument, path: String, pairs: [(Node, Node)], at start: Position?) {
+        self.document = document
+        self.path = path
+        self.pairs = pairs.map { (key: $0.0, value: $0.1) }
+        self.start = start
+    }
+
+    // MARK: Reading
+
+    /// A setting that must be there. `sample` is a value for the remedy.
+    func required<Value>(_ key: String, _ kind: SettingKind<Value>, sample: String) -> Value? {
+        guard let node = node(key) else {
+            note("'\(name(key))' is missing", remedy: "add '\(key): \(sample)'", key: key, at: start)
+            return nil
+        }
+        return convert(node, kind, key)
+    }
+
+    /// A setting that may be left out.
+    func optional<Value>(_ key: String, _ kind: SettingKind<Value>) -> Value? {
+        node(key).flatMap { convert($0, kind, key) }
+    }
+
+    /// A setting with a default.
+    func value<Value>(_ key: String, _ kind: SettingKind<Value>, default fallback: Value) -> Value {
+        optional(key, kind) ?? fallback
+    }
+
+    /// A list of settings with a default. Entries that appear twice are kept once.
+    func list<Value: Hashable>(_ key: String, _ kind: SettingKind<Value>, default fallback: [Value]) -> [Value] {
+        guard let node = node(key) else { return fallback }
+        guard case .sequence(let sequence) = node else {
+            note("'\(name(key))' is not a list", remedy: "write [first, second]", key: key, at: node.position)
+            return fallback
+        }
+        guard sequence.count <= Self.listLimit else {
+            note("'\(name(key))' has more than \(Self.listLimit) entries", key: key, at: node.position)
+            return fallback
+        }
+        var seen: Set<Value> = []
+        return sequence.compactMap { convert($0, kind, key) }.filter { seen.insert($0).inserted }
+    }
+
+    /// A section below this one; an empty one when it was left out.
+    func section(_ key: String) -> ConfigurationSection {
+        optionalSection(key) ?? ConfigurationSection(document, path: name(key), pairs: [], at: start)
+    }
+
+    /// A section below this one, or nil when it was left out.
+    func optionalSection(_ key: String) -> ConfigurationSection? {
+        guard let node = node(key) else { return nil }
+        if isEmptyScalar(node) { return nil }
+        guard case .mapping(let mapping) = node else {
+            note(
+                "'\(name(key))' is not a section", remedy: "write '\(key): { key: value }'", key: key, at: node.position
+            )
+            return nil
+        }
+        return ConfigurationSection(
+            document, path: name(key), pairs: mapping.map { ($0.key, $0.value) }, at: position(of: key) ?? node.position
+        )
+    }
+
+    /// A file that a setting names.
+    func file(
+        _ key: String, sample: String, limit: Int = 1 << 20, for audience: FileAudience = .anyone
+    ) -> LoadedFile? {
+        guard let text = required(key, .path, sample: sample) else { return nil }
+        let path = document.resolve(text)
+        do {
+            return LoadedFile(path: path, contents: try readFile(path, limit: limit, for: audience))
+        } catch {
+            let remedy =
+                switch error {
+                case .exposed: "run: chmod 600 \(path)"
+                case .notFound where text != path: "relative paths start at the folder of this file"
+                case .notFound, .notAFile, .tooLarge, .system: nil as String?
+                }
+            note("'\(name(key))' names \(path): \(error)", remedy: remedy, key: key, at: node(key)?.position)
+            return nil
+        }
+    }
+
+    // MARK: Problems
+
+    /// Notes a problem with the value of a key that was read before, or with its absence.
+    func refuse(_ key: String, _ message: String, remedy: String? = nil) {
+        note(message, remedy: remedy, key: key, at: node(key)?.position ?? start)
+    }
+
+    /// Whether the file has the key.
+    func has(_ key: String) -> Bool { node(key) != nil }
+
+    /// The key with its sections, for messages.
+    func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+    /// Notes every key that nobody asked for, with the nearest one that somebody did ask for.
+    func refuseUnknownKeys() {
+        for (node, _) in pairs {
+            guard case .scalar(let scalar) = node else {
+                note("a key is not a word", remedy: "write 'key: value'", key: "", at: node.position)
+                continue
+            }
+            let key = scalar.string
+            if known.contains(key) { continue }
+            let place = path.isEmpty ? "" : " in '\(path)'"
+            let near = nearestName(to: key, among: known).map { "did you mean '\($0)'?" }
+            let all = "known keys here: \(known.joined(separator: ", "))"
+            note("unknown key '\(printable(key))'\(place)", remedy: near ?? all, key: key, at: node.position)
+        }
+    }
+
+    private func convert<Value>(_ node: Node, _ kind: SettingKind<Value>, _ key: String) -> Value? {
+        guard case .scalar(let scalar) = node else {
+            let what =
+                switch node {
+                case .sequence: "a list"
+                case .mapping: "a section"
+                case .scalar, .alias: "a reference"
+                }
+            note("'\(name(key))' is \(what); expected \(kind.expected)", key: key, at: node.position)
+            return nil
+        }
+        if isEmptyScalar(node) {
+            note("'\(name(key))' has no value; expected \(kind.expected)", key: key, at: node.position)
+            return nil
+        }
+        switch kind.parse(scalar.string) {
+        case .value(let value): return value
+        case .refused(let reason):
+            let because = reason.map { ", but \($0)" } ?? ""
+            let found = "'\(name(key))' is '\(printable(scalar.string))'\(because)"
+            note("\(found); expected \(kind.expected)", key: key, at: node.position)
+            return nil
+        }
+    }
+
+    private func note(_ message: String, remedy: String? = nil, key: String, at position: Position?) {
+        document.note(message, remedy: remedy, key: key.isEmpty ? path : name(key), at: position)
+    }
+
+    private func node(_ key: String) -> Node? {
+        if !known.contains(key) { known.append(key) }
+        return pairs.first { $0.key.scalar?.string == key }?.value
+    }
+
+    private func position(of key: String) -> Position? {
+        pairs.first { $0.key.scalar?.string == key }?.key.position
+    }
+}
+
+/// Text of a file as it can stand in a message of one line: no control characters, and not long.
+func printable(_ text: String) -> String {
+    let shown = text.unicodeScalars.prefix(60).map { scalar in
+        scalar.value < 32 || scalar.value == 127 ? "\u{FFFD}" : String(scalar)
+    }
+    return shown.joined() + (text.unicodeScalars.count > 60 ? "…" : "")
+}

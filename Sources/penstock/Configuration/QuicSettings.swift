@@ -1,0 +1,45 @@
+import Primitives
+
+/// The part of the QUIC settings that client and server share.
+struct QuicSettings: Hashable, Sendable {
+    var congestionControl = CongestionControlSetting.bbr2
+    /// UDP segmentation (GSO) and coalescing (GRO).
+    var offload = OffloadSetting.auto
+    /// A connection without a packet from the peer for this long is over.
+    var idleTimeout = Interval.seconds(30)
+    /// A quiet connection sends a PING this often.
+    var keepAlive = Interval.seconds(10)
+    /// Bytes that one stream may have in flight towards us.
+    var streamWindow = 4 << 20
+    /// Bytes that all streams together may have in flight towards us.
+    var connectionWindow = 64 << 20
+}
+
+extension QuicSettings {
+    /// Reads the shared keys; the caller reads its own and refuses the rest.
+    init(_ section: ConfigurationSection) {
+        let window = SettingKind.size((64 << 10)...(1 << 30))
+        let time = SettingKind.duration(.seconds(1)...(.seconds(3_600)))
+        congestionControl = section.value("congestion-control", .choice, default: congestionControl)
+        offload = section.value("offload", .choice, default: offload)
+        idleTimeout = section.value("idle-timeout", time, default: idleTimeout)
+        keepAlive = section.value("keep-alive", time, default: keepAlive)
+        streamWindow = section.value("stream-window", window, default: streamWindow)
+        connectionWindow = section.value("connection-window", window, default: connectionWindow)
+
+        if keepAlive >= idleTimeout {
+            section.refuse(
+                section.has("keep-alive") ? "keep-alive" : "idle-timeout",
+                "'\(section.name("keep-alive"))' is \(durationText(keepAlive)), "
+                    + "which is not below '\(section.name("idle-timeout"))' of \(durationText(idleTimeout))",
+                remedy: "make it a third of the idle timeout")
+        }
+        if connectionWindow < streamWindow {
+            section.refuse(
+                section.has("connection-window") ? "connection-window" : "stream-window",
+                "'\(section.name("connection-window"))' is \(sizeText(connectionWindow)), "
+                    + "less than '\(section.name("stream-window"))' of \(sizeText(streamWindow))",
+                remedy: "make it the larger one")
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Logging
+import Primitives
+
+/// What `penstock server` reads from its file, parsed and checked.
+struct ServerConfiguration: Sendable {
+    struct Dial: Sendable {
+        /// How long a destination may take to answer.
+        var timeout = Interval.seconds(60)
+        /// Addresses that the server's own connections come from; the kernel chooses where nil.
+        var sourceIPv4: IPv4Address?
+        var sourceIPv6: IPv6Address?
+        /// Destinations allowed although `deny` or the built-in list covers them.
+        var allow: [IPPrefix] = []
+        /// Destinations refused on top of the built-in list (loopback, private, link-local, multicast, …).
+        var deny: [IPPrefix] = []
+    }
+
+    struct Limits: Sendable {
+        var connections = 1_024
+        var flowsPerConnection = 4_096
+        /// Bytes buffered for all flows together.
+        var memory = 1 << 30
+    }
+
+    var listen: Endpoint
+    var certificate: LoadedFile
+    var privateKey: LoadedFile
+    var key: SharedKey
+    var cipher = CipherSetting.aes256Gcm
+    var dial = Dial()
+    var quic = QuicSettings()
+    /// Every new client proves its address by a Retry packet, not only when many arrive at once.
+    var alwaysRetry = false
+    var limits = Limits()
+    var logLevel = Logger.Level.info
+}
+
+extension ServerConfiguration {
+    /// Reads and checks a file and the files that it names.
+    static func load(_ file: String) throws(ConfigurationError) -> ServerConfiguration {
+        let document = ConfigurationDocument(file: file)
+        return try read(document.readRoot(), document)
+    }
+
+    /// The same for YAML text in memory; `file` stands in the messages, and its folder is where paths start.
+    static func parse(_ text: String, file: String) throws(ConfigurationError) -> ServerConfiguration {
+        let document = ConfigurationDocument(file: file)
+        return try read(document.composeRoot(text), document)
+    }
+
+    private static func read(
+        _ root: ConfigurationSection, _ document: ConfigurationDocument
+    ) throws(ConfigurationError) -> ServerConfiguration {
+        let listen = root.required("listen", .endpoint, sample: "\"[::]:4433\"")
+        let certificate = root.pemFile("certificate-file", label: "CERTIFICATE", sample: "server.crt")
+        let privateKey = root.pemFile("private-key-file", label: "PRIVATE KEY", sample: "server.key", for: .ownerOnly)
+        let key = root.sharedKey()
+        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let dial = Dial(root.section("dial"))
+        let quicSection = root.section("quic")
+        let quic = QuicSettings(quicSection)
+        let alwaysRetry = quicSection.value("always-retry", .boolean, default: false)
+        quicSection.refuseUnknownKeys()
+        let limits = Limits(root.section("limits"))
+        let logLevel = root.logLevel()
+        root.refuseUnknownKeys()
+
+        guard document.problems.isEmpty, let listen, let certificate, let privateKey, let key else {
+            throw ConfigurationError(document.problems)
+        }
+        return ServerConfiguration(
+            listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
+            quic: quic, alwaysRetry: alwaysRetry, limits: limits, logLevel: logLevel)
+    }
+}
+
+extension ServerConfiguration.Dial {
+    init(_ section: ConfigurationSection) {
+        timeout = section.value("timeout", .duration(.seconds(1)...(.seconds(600))), default: timeout)
+        sourceIPv4 = section.optional("source-ipv4", .ipv4Address)
+        sourceIPv6 = section.optional("source-ipv6", .ipv6Address)
+        allow = section.list("allow", .prefix, default: allow)
+        deny = section.list("deny", .prefix, default: deny)
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ServerConfiguration.Limits {
+    init(_ section: ConfigurationSection) {
+        connections = section.value("connections", .integer(1...1_000_000), default: connections)
+        flowsPerConnection = section.value("flows-per-connection", .integer(1...1_000_000), default: flowsPerConnection)
+        memory = section.value("memory", .size((16 << 20)...(256 << 30)), default: memory)
+        section.refuseUnknownKeys()
+    }
+}

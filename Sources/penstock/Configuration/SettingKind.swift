@@ -1,0 +1,158 @@
+import Logging
+import Primitives
+
+/// How the text of a setting becomes its value, and how to say what was expected.
+struct SettingKind<Value> {
+    enum Outcome {
+        case value(Value)
+        /// Not of this kind. `because` says more than `expected` does, where there is more to say.
+        case refused(because: String?)
+    }
+
+    /// Completes "expected …".
+    let expected: String
+    let parse: (String) -> Outcome
+
+    init(expected: String, parse: @escaping (String) -> Outcome) {
+        self.expected = expected
+        self.parse = parse
+    }
+
+    init(expected: String, convert: @escaping (String) -> Value?) {
+        self.init(expected: expected) { text in convert(text).map(Outcome.value) ?? .refused(because: nil) }
+    }
+}
+
+extension SettingKind where Value == Int {
+    static func integer(_ range: ClosedRange<Int>) -> SettingKind {
+        SettingKind(expected: "a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
+            Int(decimal: text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// Bytes, such as `512MiB`. Units are B, KiB, MiB, GiB.
+    static func size(_ range: ClosedRange<Int>) -> SettingKind {
+        SettingKind(expected: "a size from \(sizeText(range.lowerBound)) to \(sizeText(range.upperBound))") { text in
+            parseSize(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+}
+
+extension SettingKind where Value == Interval {
+    /// A length of time, such as `30s`. Units are ms, s, m, h.
+    static func duration(_ range: ClosedRange<Interval>) -> SettingKind {
+        let expected = "a time from \(durationText(range.lowerBound)) to \(durationText(range.upperBound)), such as 30s"
+        return SettingKind(expected: expected) { text in
+            parseDuration(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+}
+
+extension SettingKind where Value == Bool {
+    static var boolean: SettingKind {
+        SettingKind(expected: "true or false") { text in text == "true" ? true : text == "false" ? false : nil }
+    }
+}
+
+extension SettingKind where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+    /// One word of a fixed list.
+    static var choice: SettingKind {
+        let names = Value.allCases.map(\.rawValue)
+        return SettingKind(expected: "one of " + names.joined(separator: ", ")) { text in Value(rawValue: text) }
+    }
+}
+
+extension SettingKind where Value == HostAndPort {
+    static var hostAndPort: SettingKind {
+        SettingKind(expected: "HOST:PORT, such as vpn.example.org:4433 or [2001:db8::1]:4433") { text in
+            if let endpoint = Endpoint(text) {
+                guard endpoint.port > 0 else { return .refused(because: "port 0 cannot be reached") }
+                return .value(HostAndPort(host: .address(endpoint.address), port: endpoint.port))
+            }
+            if IPv6Address(text) != nil { return .refused(because: "an IPv6 address needs brackets and a port") }
+            guard let colon = text.lastIndex(of: ":") else { return .refused(because: "the port is missing") }
+            guard let port = Int(decimal: text[text.index(after: colon)...]), (1...65_535).contains(port) else {
+                return .refused(because: "the port is not a number from 1 to 65535")
+            }
+            guard let name = parseHostName(String(text[..<colon])) else { return .refused(because: nil) }
+            return .value(HostAndPort(host: .name(name), port: UInt16(port)))
+        }
+    }
+}
+
+extension SettingKind where Value == Endpoint {
+    static var endpoint: SettingKind {
+        SettingKind(expected: "ADDRESS:PORT, such as 0.0.0.0:4433 or [::]:4433") { text in
+            if let endpoint = Endpoint(text) {
+                return endpoint.port > 0 ? .value(endpoint) : .refused(because: "port 0 cannot be reached")
+            }
+            return .refused(because: IPv6Address(text) == nil ? nil : "an IPv6 address needs brackets and a port")
+        }
+    }
+}
+
+extension SettingKind where Value == IPPrefix {
+    static var prefix: SettingKind {
+        SettingKind(expected: "ADDRESS/LENGTH, such as 10.0.0.0/8 or 2001:db8::/32") { text in
+            if let prefix = IPPrefix(text) { return .value(prefix) }
+            return .refused(because: InterfaceAddress(text) == nil ? nil : "bits beyond the length are set")
+        }
+    }
+}
+
+extension SettingKind where Value == InterfaceAddress {
+    static var interfaceAddress: SettingKind {
+        SettingKind(expected: "ADDRESS/LENGTH, such as 198.18.0.1/30 or fd00:5053::1/126") { text in
+            guard let address = InterfaceAddress(text) else { return .refused(because: nil) }
+            if address.address.isUnspecified || address.address.isMulticast || address.address.isLoopback {
+                return .refused(because: "an interface cannot have this address")
+            }
+            return .value(address)
+        }
+    }
+}
+
+extension SettingKind where Value == IPv4Address {
+    static var ipv4Address: SettingKind {
+        SettingKind(expected: "an IPv4 address, such as 203.0.113.7") { IPv4Address($0) }
+    }
+}
+
+extension SettingKind where Value == IPv6Address {
+    static var ipv6Address: SettingKind {
+        SettingKind(expected: "an IPv6 address, such as 2001:db8::7") { IPv6Address($0) }
+    }
+}
+
+extension SettingKind where Value == [UInt8] {
+    /// `sha256/` and the base64 of a SHA-256 hash.
+    static var pin: SettingKind {
+        SettingKind(expected: "sha256/ and 44 characters of base64") { text in
+            guard text.hasPrefix("sha256/") else { return nil }
+            return decodeBase64(String(text.dropFirst(7))).flatMap { $0.count == 32 ? $0 : nil }
+        }
+    }
+}
+
+extension SettingKind where Value == String {
+    static var hostName: SettingKind {
+        SettingKind(expected: "a host name or an address without a port") { text in
+            IPAddress(text) != nil ? text : parseHostName(text)
+        }
+    }
+
+    static var path: SettingKind {
+        SettingKind(expected: "the path of a file") { $0.utf8.contains(0) ? nil : $0 }
+    }
+
+    /// Linux: 1 to 15 bytes, no slash, no colon, no space, not `.` nor `..` (`dev_valid_name` in net/core/dev.c).
+    static var interfaceName: SettingKind {
+        SettingKind(expected: "1 to 15 letters, digits, '-', '_' or '.'") { text in
+            let allowed = text.utf8.allSatisfy { byte in
+                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                    || byte == 45 || byte == 46 || byte == 95
+            }
+            return allowed && (1...15).contains(text.utf8.count) && text != "." && text != ".." ? text : nil
+        }
+    }
+}

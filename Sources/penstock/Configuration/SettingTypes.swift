@@ -1,0 +1,108 @@
+import Primitives
+
+/// A host name or address with a port, as in `vpn.example.org:4433` or `[2001:db8::1]:4433`.
+struct HostAndPort: Hashable, Sendable {
+    enum Host: Hashable, Sendable {
+        case name(String)
+        case address(IPAddress)
+    }
+
+    var host: Host
+    var port: UInt16
+}
+
+extension HostAndPort.Host: CustomStringConvertible {
+    /// The name or the address, an IPv6 address without brackets.
+    var description: String {
+        switch self {
+        case .name(let name): name
+        case .address(let address): address.description
+        }
+    }
+}
+
+extension HostAndPort: CustomStringConvertible {
+    var description: String {
+        switch host {
+        case .name(let name): "\(name):\(port)"
+        case .address(let address): Endpoint(address, port).description
+        }
+    }
+}
+
+/// The address of an interface with the length of its network, as in `198.18.0.1/30`. Host bits may be set.
+struct InterfaceAddress: Hashable, Sendable {
+    var address: IPAddress
+    /// 0…32 or 0…128.
+    var prefixLength: Int
+}
+
+extension InterfaceAddress: CustomStringConvertible, LosslessStringConvertible {
+    var description: String { "\(address)/\(prefixLength)" }
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let address = IPAddress(String(parts[0])), let length = Int(decimal: parts[1]),
+            length <= address.bitWidth
+        else { return nil }
+        self.init(address: address, prefixLength: length)
+    }
+}
+
+/// The 32-byte key that client and server share. It never appears in a description.
+struct SharedKey: Hashable, Sendable {
+    static let byteCount = 32
+    let bytes: [UInt8]
+
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self.bytes = bytes
+    }
+}
+
+extension SharedKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    var description: String { "SharedKey" }
+    var debugDescription: String { description }
+    var customMirror: Mirror { Mirror(self, children: [:]) }
+}
+
+/// A file that the configuration names, read once when the configuration was loaded.
+struct LoadedFile: Hashable, Sendable {
+    /// Absolute path, or as the user gave it when the configuration file itself was given by a relative path.
+    var path: String
+    var contents: [UInt8]
+}
+
+extension LoadedFile: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    var description: String { path }
+    var debugDescription: String { path }
+    /// Without the contents: they may be a private key.
+    var customMirror: Mirror { Mirror(self, children: ["path": path]) }
+}
+
+/// AEAD of the sealed layer inside the streams.
+enum CipherSetting: String, CaseIterable, Sendable {
+    case aes256Gcm = "aes-256-gcm"
+    case chacha20Poly1305 = "chacha20-poly1305"
+}
+
+enum CongestionControlSetting: String, CaseIterable, Sendable {
+    case bbr2, bbr, cubic, reno
+}
+
+/// Whether the kernel's segmentation and coalescing are used.
+enum OffloadSetting: String, CaseIterable, Sendable {
+    /// Used where a probe at start finds that they work.
+    case auto
+    case off
+}
+
+extension Int {
+    /// Decimal digits alone: no sign, no space, no leading zero.
+    init?(decimal text: some StringProtocol) {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }),
+            text.utf8.count == 1 || text.utf8.first != 48
+        else { return nil }
+        self.init(text)
+    }
+}
