@@ -68,6 +68,9 @@ let package = Package(
         tests("EngineTests", ["Client", "Server", "FlowNAT", "QuicTransport", "Packets", "Primitives", "SimNet"]),
         tests(
             "ProgramTests",
-            ["penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log")]),
+            [
+                "penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
     ]
 )

@@ -84,7 +84,8 @@ final class ConfigurationDocument {
             let names = duplicates.map { "'\($0)'" }.joined(separator: ", ")
             return failure(
                 duplicates.count == 1 ? "key \(names) appears more than once" : "keys \(names) appear more than once",
-                remedy: "keep one of each", key: duplicates[0], at: context.mark.position)
+                remedy: duplicates.count == 1 ? "keep one" : "keep one of each", key: duplicates[0],
+                at: context.mark.position)
         case .reader(let problem, _, _, _), .writer(let problem), .emitter(let problem), .representer(let problem):
             return failure("this is not YAML: \(problem)")
         case .no, .memory, .dataCouldNotBeDecoded:
