@@ -7,7 +7,7 @@ struct ClientConfiguration: Sendable {
     enum Trust: Hashable, Sendable {
         /// The server's certificate is signed by an authority of this PEM file, and names `serverName`.
         case authority(LoadedFile)
-        /// SHA-256 of the DER form of the server's own certificate.
+        /// SHA-256 of the SubjectPublicKeyInfo of the server's own certificate (as in RFC 7469, section 2.4).
         case pin([UInt8])
     }
 

@@ -6,7 +6,7 @@ let clientConfigurationExample = """
     server-name: vpn.example.org      # name in the server's certificate; the host of 'server' when left out
     trust:                            # exactly one of the two
       ca-file: ca.crt                 # certificates of the authority that signed the server's
-      # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # SHA-256 of the server's certificate (DER)
+      # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # of the server's public key
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 
