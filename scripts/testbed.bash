@@ -138,6 +138,8 @@ testbed_kill() {
 
 # MARK: the programs
 
+# In the background stands `ip netns exec` itself, not in_client: of a function, $! would be the shell around it.
+
 # Keeps a process id for the others: remember NAME PID.
 remember() { echo "$2" >"$testbed_dir/$1.pid"; }
 pid_of() { cat "$testbed_dir/$1.pid"; }
@@ -179,7 +181,7 @@ END
 }
 
 start_server() {
-    in_server "$penstock" server --config "$testbed_dir/server.yaml" </dev/null >>"$testbed_dir/server.log" 2>&1 &
+    ip netns exec "$server_ns" "$penstock" server --config "$testbed_dir/server.yaml" </dev/null >>"$testbed_dir/server.log" 2>&1 &
     remember server $!
     wait_until 10 "the server listens on UDP port 4433" server_listens || {
         tail -n 5 "$testbed_dir/server.log" >&2
@@ -190,7 +192,7 @@ start_server() {
 server_listens() { [[ -n "$(in_server ss -H -u -l -n 'sport = :4433')" ]]; }
 
 start_client() {
-    in_client "$penstock" client --config "$testbed_dir/client.yaml" </dev/null >>"$testbed_dir/client.log" 2>&1 &
+    ip netns exec "$client_ns" "$penstock" client --config "$testbed_dir/client.yaml" </dev/null >>"$testbed_dir/client.log" 2>&1 &
     remember client $!
     wait_until 10 "the client has its TUN" tun_is_up || {
         tail -n 5 "$testbed_dir/client.log" >&2
@@ -234,7 +236,7 @@ http {
     }
 }
 END
-    in_web nginx -c "$testbed_dir/nginx.conf" </dev/null >>"$testbed_dir/nginx.log" 2>&1 &
+    ip netns exec "$web_ns" nginx -c "$testbed_dir/nginx.conf" </dev/null >>"$testbed_dir/nginx.log" 2>&1 &
     remember web $!
     wait_until 10 "nginx answers in its own namespace" in_web curl -s --max-time 1 "http://$web_4/" || {
         tail -n 5 "$testbed_dir/nginx.log" >&2

@@ -6,7 +6,7 @@ expect_client_says() {
     local pattern=$1 limit=$2
     stop client
     : >"$testbed_dir/bad.log"
-    in_client "$penstock" client --config "$testbed_dir/bad.yaml" </dev/null >"$testbed_dir/bad.log" 2>&1 &
+    ip netns exec "$client_ns" "$penstock" client --config "$testbed_dir/bad.yaml" </dev/null >"$testbed_dir/bad.log" 2>&1 &
     remember bad $!
     local status=0
     wait_until "$limit" "the client says $pattern" grep -qiE "$pattern" "$testbed_dir/bad.log" || status=1

@@ -10,15 +10,20 @@ expect_no_traces() {
     expect_equal "$(ip -n "$client_ns" -6 rule show | grep -vcE '^(0|32766|32767):')" 0 "IPv6 rules"
 }
 
-# stop_and_wait_code NAME SIGNAL: starts the client in the foreground of a subshell and prints its exit code.
-client_exit_code_after() {
+# exit_code_after SIGNAL NAME: of a program that this shell has started itself.
+exit_code_after() {
     local status=0
+    stop "$2" "$1"
+    wait "$(pid_of "$2")" || status=$?
+    echo "$status"
+}
+
+# Starts the client anew as a child of this shell, signals it and prints its exit code.
+client_exit_code_after() {
     stop client
     start_client
     wait_for_tunnel
-    kill "-$1" "$(pid_of client)"
-    wait "$(pid_of client)" || status=$?
-    echo "$status"
+    exit_code_after "$1" client
 }
 
 case_client_stops_cleanly_on_sigterm() {
@@ -55,13 +60,8 @@ case_client_outlives_a_server_that_is_away() {
 }
 
 case_server_stops_cleanly_on_sigterm() {
-    local status=0
     stop server
-    start_server
-    wait_for_tunnel 20
-    kill -TERM "$(pid_of server)"
-    wait "$(pid_of server)" || status=$?
-    expect_equal "$status" 0 "the exit code"
+    expect_equal "$(start_server && wait_for_tunnel 20 && exit_code_after TERM server)" 0 "the exit code"
     start_server
     wait_for_tunnel 20
 }
