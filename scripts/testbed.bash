@@ -269,14 +269,17 @@ has_more_statistics() { (($(grep -c ' statistics ' "$testbed_dir/$1.log") > $2))
 
 # start_capture NAME NS DEVICE: full packets into $testbed_dir/NAME.pcap.
 start_capture() {
-    ip netns exec "$2" tcpdump -Z root -U -i "$3" -s 0 -B 65536 -w "$testbed_dir/$1.pcap" \
+    ip netns exec "$2" tcpdump -Z root -U --immediate-mode -i "$3" -s 0 -B 65536 -w "$testbed_dir/$1.pcap" \
         </dev/null >"$testbed_dir/$1.tcpdump" 2>&1 &
     remember "$1" $!
     wait_until 10 "tcpdump listens on $3" grep -q 'listening on' "$testbed_dir/$1.tcpdump"
 }
 
-# The tail of a capture reaches its file when tcpdump ends.
-stop_capture() { stop "$1" INT; }
+# What was captured last is on its way from the kernel to tcpdump for a moment.
+stop_capture() {
+    sleep 0.5
+    stop "$1"
+}
 
 # occurrences TEXT NAME: how often a capture holds the text.
 occurrences() { { grep -a -o -F -- "$1" "$testbed_dir/$2.pcap" || true; } | wc -l; }

@@ -1,9 +1,10 @@
 # Errors that a newcomer meets have an answer in plain words.
 # shellcheck shell=bash disable=SC2154
 
-# expect_client_says REGEX SECONDS: a client with bad.yaml, in place of the usual one, writes a line that matches.
+# expect_client_says REGEX SECONDS: a client with bad.yaml, in place of the usual one, writes a line that matches,
+# as a warning or worse.
 expect_client_says() {
-    local pattern=$1 limit=$2
+    local pattern="(warning|error|critical)\\b.*($1)" limit=$2
     stop client
     : >"$testbed_dir/bad.log"
     ip netns exec "$client_ns" "$penstock" client --config "$testbed_dir/bad.yaml" </dev/null >"$testbed_dir/bad.log" 2>&1 &

@@ -46,13 +46,13 @@ case_fetch_200_pages_50_in_parallel() {
     for ((i = 1; i <= 200; i++)); do
         host=$web_4
         ((i % 2)) && host="[$web_6]"
-        printf 'url = "http://%s/pages/%d"\noutput = "%s"\nheader = "Connection: close"\nmax-time = 60\n' \
+        printf 'url = "http://%s/pages/%d"\noutput = "%s"\nheader = "Connection: close"\nmax-time = 60\nno-progress-meter\n' \
             "$host" "$i" "$testbed_dir/fetched/$i"
         ((i == 200)) || echo next
     done >"$testbed_dir/pages.curl"
     local before after
     before=$(statistics client flows_opened)
-    in_client curl -sS --parallel --parallel-immediate --parallel-max 50 --config "$testbed_dir/pages.curl"
+    in_client curl --no-progress-meter --parallel --parallel-immediate --parallel-max 50 --config "$testbed_dir/pages.curl"
     diff -r "$testbed_dir/www/pages" "$testbed_dir/fetched"
     after=$(statistics client flows_opened)
     expect_equal $((after - before)) 200 "flows opened"
