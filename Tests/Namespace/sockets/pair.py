@@ -6,7 +6,6 @@ import os
 import socket
 import struct
 import threading
-import time
 
 CLONE_NEWNET = 0x40000000
 WEB_4, WEB_6 = "203.0.113.2", "2001:db8:3::2"
@@ -76,14 +75,6 @@ def error_of(action):
     except OSError as error:
         return error.errno
     return None
-
-
-def eventually(condition, what, seconds=PATIENCE):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain until {what}")
-        time.sleep(0.05)
 
 
 class Background(threading.Thread):

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from pair import WEB_4, WEB_6, Background, error_of, eventually, pair, reset
+from pair import WEB_4, WEB_6, Background, error_of, pair, reset
 
 
 def expect_reset(sock):
@@ -41,18 +41,15 @@ def reset_by_the_server_6():
 
 def reset_under_load(sender, resetter):
     """A writer in full swing learns that its reader has reset."""
-    block = bytes(1 << 16)
-    sent = 0
 
     def write():
-        nonlocal sent
         while True:
-            sender.sendall(block)
-            sent += len(block)
+            sender.sendall(bytes(1 << 16))
 
     writing = Background(lambda: error_of(write))
-    resetter.recv(1 << 16)
-    eventually(lambda: sent > 1 << 20, "a megabyte is under way")
+    received = 0
+    while received < 4 << 20:
+        received += len(resetter.recv(1 << 16))
     reset(resetter)
     error = writing.join_result(10)
     assert error in (errno.ECONNRESET, errno.EPIPE), f"the writer ended with {error}"

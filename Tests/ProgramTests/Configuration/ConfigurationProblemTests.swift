@@ -110,6 +110,8 @@ import Testing
     }
 
     @Test(arguments: [
+        ("", "2:7: 'trust' has neither 'ca-file' nor 'pin'; add 'ca-file: ca.crt' to it"),
+        ("[ca.crt]", "2:8: 'trust' is not a section; write 'trust: { key: value }'"),
         ("{}", "2:8: 'trust' has neither 'ca-file' nor 'pin'; add 'ca-file: ca.crt' to it"),
         (
             "{ ca-file: ca.crt, pin: \"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\" }",
@@ -179,6 +181,9 @@ import Testing
         #expect(
             clientProblems(nested(limit + 1), in: folder)
                 == "c.yaml:1:1: values are nested too deeply here; indent by two spaces a level")
+        let closed = "tun: " + nested(limit - 1) + String(repeating: "]", count: limit - 1)
+        #expect(
+            clientProblems(minimalClient + closed, in: folder).hasPrefix("c.yaml:4:6: 'tun' is not a section"))
         let dashes = String(repeating: "- ", count: ConfigurationDocument.indentationLimit)
         #expect(
             clientProblems(dashes + "a", in: folder)

@@ -1,3 +1,5 @@
+import Testing
+
 @testable import penstock
 
 /// The shortest client and server configurations.
@@ -25,6 +27,7 @@ func problems(in folder: TemporaryFolder, _ body: () throws(ConfigurationError) 
         try body()
         return ""
     } catch {
+        #expect(!error.problems.isEmpty, "refused without a word")
         return error.description.replacing(folder.path + "/", with: "")
     }
 }
