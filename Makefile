@@ -5,7 +5,7 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build deps format lint clean
+.PHONY: help demo test check build measure deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,11 @@ check: lint ## format, import rules and the fast tests
 lint: ## format and import rules
 	@scripts/lint
 
-build: ## release build
-	$(SWIFT) build -c release --product penstock
+build: ## release build; the Swift runtime is inside, so that the program runs without a toolchain
+	$(SWIFT) build -c release --product penstock --static-swift-stdlib
+
+measure: deps build ## one iperf3 stream through the tunnel, and beside it
+	@scripts/as-root scripts/measure --penstock $(RELEASE)
 
 deps: ## install the Debian packages that are missing, if any
 	@scripts/install-deps

@@ -139,6 +139,8 @@ testbed_kill() {
 # MARK: the programs
 
 # In the background stands `ip netns exec` itself, not in_client: of a function, $! would be the shell around it.
+# A shell without job control starts its background with SIGINT ignored; the programs shall see it as on a terminal.
+default_signals=(env --default-signal=INT,QUIT)
 
 # Keeps a process id for the others: remember NAME PID.
 remember() { echo "$2" >"$testbed_dir/$1.pid"; }
@@ -181,7 +183,7 @@ END
 }
 
 start_server() {
-    ip netns exec "$server_ns" "$penstock" server --config "$testbed_dir/server.yaml" </dev/null >>"$testbed_dir/server.log" 2>&1 &
+    ip netns exec "$server_ns" "${default_signals[@]}" "$penstock" server --config "$testbed_dir/server.yaml" </dev/null >>"$testbed_dir/server.log" 2>&1 &
     remember server $!
     wait_until 10 "the server listens on UDP port 4433" server_listens || {
         tail -n 5 "$testbed_dir/server.log" >&2
@@ -192,7 +194,7 @@ start_server() {
 server_listens() { [[ -n "$(in_server ss -H -u -l -n 'sport = :4433')" ]]; }
 
 start_client() {
-    ip netns exec "$client_ns" "$penstock" client --config "$testbed_dir/client.yaml" </dev/null >>"$testbed_dir/client.log" 2>&1 &
+    ip netns exec "$client_ns" "${default_signals[@]}" "$penstock" client --config "$testbed_dir/client.yaml" </dev/null >>"$testbed_dir/client.log" 2>&1 &
     remember client $!
     wait_until 10 "the client has its TUN" tun_is_up || {
         tail -n 5 "$testbed_dir/client.log" >&2
