@@ -140,7 +140,7 @@ testbed_kill() {
 
 # In the background stands `ip netns exec` itself, not in_client: of a function, $! would be the shell around it.
 # A shell without job control starts its background with SIGINT ignored; the programs shall see it as on a terminal.
-default_signals=(env --default-signal=INT,QUIT)
+default_signals=(env --default-signal=INT --default-signal=QUIT)
 
 # Keeps a process id for the others: remember NAME PID.
 remember() { echo "$2" >"$testbed_dir/$1.pid"; }
