@@ -1,1 +1,432 @@
-// The room for FlowNAT; see docs/ARCHITECTURE.md.
+import Packets
+import Primitives
+
+/// Ends TCP flows in user space: IP packets on one side, flows of bytes on the other. No system calls, no clock.
+///
+/// A packet's way in: `handle` parses it, finds its flow, and hands the bytes that are next in order to the consumer;
+/// what else happened comes out of `nextEvent`. The way out: the owner writes into a flow's send queue
+/// (`withSendQueue`), and `nextPacket` gathers segments from it. Nothing answers a SYN before `accept` or `reject`:
+/// the application learns what really happened at the far end.
+///
+/// A window is a promise: it reopens only as the owner calls `release` for bytes that it has really passed on, and
+/// `.drained` tells the owner how many bytes the application has really taken.
+public struct FlowNAT: ~Copyable {
+    public let settings: FlowSettings
+    public private(set) var counters = FlowCounters()
+
+    private let pool: BlockPool
+    private let sequence: InitialSequence
+    private var flows = FlowTable()
+    private var deadlines = DeadlineHeap()
+    private var replies: ReplyQueue
+    private var events = EventQueue()
+    private var halfOpen = 0
+    /// Flows that may have something to send, in the order in which they asked: a list through `TCPFlow.nextReady`.
+    private var ready: (first: UInt32?, last: UInt32?)
+    /// Flows in TIME-WAIT, oldest first: their places are the first to be given to new flows.
+    private var waiting = WaitingList()
+    private var challenges: (second: UInt64, sent: Int) = (0, 0)
+    /// Where answers that belong to no flow are written before they are queued.
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
+
+    /// - Parameters:
+    ///   - pool: where all payload is buffered.
+    ///   - random: keys the initial sequence numbers.
+    public init(settings: FlowSettings, pool: BlockPool, random: inout some RandomNumberGenerator) {
+        self.settings = settings
+        self.pool = pool
+        sequence = InitialSequence(random: &random)
+        replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
+    }
+
+    deinit { scratch.deallocate() }
+
+    /// Flows in the table, those in TIME-WAIT included.
+    public var flowCount: Int { flows.count }
+    /// Flows that are still somebody's business: all but those in TIME-WAIT.
+    public var activeFlowCount: Int { flows.count - waiting.count }
+
+    // MARK: - Packets in
+
+    /// Takes one IP packet from the TUN: a plain one, or a super-segment as its virtio header says.
+    ///
+    /// - Parameter deliver: called with the flow's next bytes, which lie in `packet`; returns how many it took.
+    public mutating func handle(
+        _ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant, deliver: FlowConsumer
+    ) {
+        counters.packetsIn += 1
+        let span = packet.bytes
+        let ip: IPHeader
+        do {
+            ip = try IPHeader.parse(span)
+        } catch {
+            counters.malformed += 1
+            return
+        }
+        guard !ip.isFragment else {
+            counters.fragments += 1
+            return
+        }
+        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet) }
+        let message = span.extracting(ip.upperLayer)
+        let tcp: TCPHeader
+        do {
+            tcp = try TCPHeader.parse(message)
+        } catch {
+            counters.malformed += 1
+            return
+        }
+        guard offload.checksumIsTrusted || Self.hasValidChecksum(message, ip) else {
+            counters.badChecksum += 1
+            return
+        }
+        let addresses = FlowAddresses(
+            source: Endpoint(ip.source, tcp.sourcePort), destination: Endpoint(ip.destination, tcp.destinationPort))
+        let payload = UnsafeRawBufferPointer(rebasing: packet[ip.headerLength + tcp.headerLength..<ip.totalLength])
+        counters.bytesIn += payload.count
+        handle(tcp, payload, addresses, now: now, deliver: deliver)
+    }
+
+    private static func hasValidChecksum(_ message: RawSpan, _ ip: IPHeader) -> Bool {
+        let pseudo = Checksum.pseudoHeader(
+            source: ip.source, destination: ip.destination, protocol: IPProtocol.tcp, length: message.byteCount)
+        return Checksum.finish(Checksum.sum(message, initial: pseudo)) == 0
+    }
+
+    private mutating func handle(
+        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant,
+        deliver: FlowConsumer
+    ) {
+        guard let flow = flows.find(addresses) else {
+            return handleUnknown(tcp, payload, addresses, now: now)
+        }
+        if tcp.flags.isDisjoint(with: [.rst, .ack]), tcp.flags.contains(.syn), replaces(flow, tcp) {
+            forget(flow)
+            return handleUnknown(tcp, payload, addresses, now: now)
+        }
+        let outcome = flow.pointee.receive(
+            tcp, payload: payload, now: now, settings: settings, counters: &counters, deliver: deliver)
+        apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
+    }
+
+    /// Whether a SYN begins a new connection in the place of this one.
+    private func replaces(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader) -> Bool {
+        switch flow.pointee.state {
+        case .timeWait:
+            // RFC 9293, section 3.6.1: a higher sequence number cannot be an old duplicate.
+            tcp.sequence > flow.pointee.nextReceive
+        case .opening:
+            // The application gave up its first attempt and makes another from the same port.
+            tcp.sequence != flow.pointee.initialReceive
+        case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
+            false
+        }
+    }
+
+    private mutating func handleUnknown(
+        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant
+    ) {
+        guard tcp.flags.contains(.syn), tcp.flags.isDisjoint(with: [.ack, .rst, .fin]) else {
+            counters.noFlow += 1
+            return answerWithReset(tcp, payloadCount: payload.count, addresses)
+        }
+        guard Self.isPossible(addresses) else {
+            counters.impossibleAddress += 1
+            return
+        }
+        guard halfOpen < settings.maximumHalfOpen else {
+            counters.halfOpenFull += 1
+            return
+        }
+        if flows.count >= settings.maximumFlows, !recycleOldestWaiting() {
+            counters.tableFull += 1
+            return
+        }
+        let number = sequence.number(for: addresses, now: now)
+        let flow = flows.insert(addresses) { id in
+            TCPFlow(
+                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
+        }
+        halfOpen += 1
+        counters.opened += 1
+        events.append(.connect(flow.pointee.id, addresses))
+    }
+
+    /// No connection can come from or go to a group, nowhere, or itself (the land attack).
+    private static func isPossible(_ addresses: FlowAddresses) -> Bool {
+        let ends = [addresses.source, addresses.destination]
+        return addresses.source != addresses.destination
+            && ends.allSatisfy { !$0.address.isMulticast && !$0.address.isUnspecified && $0.port != 0 }
+            && addresses.destination.address != .v4(IPv4Address(0xFFFF_FFFF))
+    }
+
+    // MARK: - Commands
+
+    /// The dial succeeded: the application gets its SYN-ACK.
+    public mutating func accept(_ id: FlowID) {
+        guard let flow = flows.find(id), flow.pointee.state == .opening else { return }
+        flow.pointee.state = .synReceived
+        markReady(flow)
+    }
+
+    /// The dial failed: the application is told as the far end told the server. The flow is gone.
+    public mutating func reject(_ id: FlowID, _ reason: RejectReason) {
+        guard let flow = flows.find(id), flow.pointee.state == .opening else { return }
+        counters.rejected += 1
+        switch reason {
+        case .refused: sendReset(flow)
+        case .networkUnreachable: sendUnreachable(flow, .network)
+        case .hostUnreachable: sendUnreachable(flow, .host)
+        case .prohibited: sendUnreachable(flow, .administrativelyProhibited)
+        case .silence: break
+        }
+        forget(flow)
+    }
+
+    /// Writes bytes for the application: `body` appends to the flow's queue. Nil when the flow is gone or finished.
+    public mutating func withSendQueue<Result, Failure: Error>(
+        _ id: FlowID, _ body: (inout BlockQueue) throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        guard let flow = flows.find(id), !flow.pointee.isFinishing else { return nil }
+        defer { markReady(flow) }
+        return try body(&flow.pointee.sendQueue)
+    }
+
+    /// Bytes in a flow's send queue, staged ones included.
+    public func heldBytes(_ id: FlowID) -> Int {
+        guard let flow = flows.find(id) else { return 0 }
+        return flow.pointee.sendQueue.count + flow.pointee.sendQueue.staged
+    }
+
+    /// Nothing more will be written: a FIN follows what is queued. The other direction goes on.
+    public mutating func finish(_ id: FlowID) {
+        guard let flow = flows.find(id) else { return }
+        flow.pointee.isFinishing = true
+        markReady(flow)
+    }
+
+    /// Cuts the flow with a RST. No event follows.
+    public mutating func abort(_ id: FlowID) {
+        guard let flow = flows.find(id) else { return }
+        if flow.pointee.state != .timeWait {
+            counters.resetByUs += 1
+            sendReset(flow)
+        }
+        forget(flow)
+    }
+
+    /// Cuts every flow with a RST.
+    public mutating func abortAll() {
+        for id in flows.identifiers { abort(id) }
+    }
+
+    /// `count` bytes that the consumer took have left it: the application may send as many more.
+    public mutating func release(_ id: FlowID, _ count: Int) {
+        guard let flow = flows.find(id) else { return }
+        if flow.pointee.release(count).contains(.ready) { markReady(flow) }
+    }
+
+    // MARK: - Events and packets out
+
+    public mutating func nextEvent() -> FlowEvent? {
+        guard let event = events.next() else { return nil }
+        guard case .drained(let id, _) = event else { return event }
+        guard let flow = flows.find(id) else { return nextEvent() }
+        flow.pointee.isDrainQueued = false
+        let count = flow.pointee.drained
+        flow.pointee.drained = 0
+        return .drained(id, count)
+    }
+
+    /// The next packet for the TUN; false when there is none. Call until then after every other call.
+    public mutating func nextPacket(into buffer: PacketBuffer, now: Instant) -> Bool {
+        if replies.next(into: buffer) {
+            counters.packetsOut += 1
+            return true
+        }
+        while let slot = ready.first {
+            guard let flow = flows.find(slot: slot) else { preconditionFailure("a ready flow is always in the table") }
+            let sent = flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters)
+            unmarkReady(flow)
+            if sent {
+                markReady(flow)  // behind the others: every flow gets its turn
+            } else {
+                flow.pointee.persistIfStalled(now: now)
+            }
+            schedule(flow)
+            if sent {
+                counters.packetsOut += 1
+                counters.bytesOut += buffer.count - buffer.headCount
+                return true
+            }
+        }
+        return false
+    }
+
+    public var nextDeadline: Instant? { deadlines.next }
+
+    public mutating func handleTimeout(now: Instant) {
+        while let (slot, deadline) = deadlines.popDue(now: now) {
+            guard let flow = flows.find(slot: slot), flow.pointee.scheduled == deadline else { continue }
+            flow.pointee.scheduled = nil
+            let outcome = flow.pointee.handleTimeout(now: now, settings: settings, counters: &counters)
+            apply(outcome, to: flow, tcp: nil, payloadCount: 0, now: now)
+        }
+    }
+
+    // MARK: - Carrying out
+
+    private mutating func apply(
+        _ outcome: FlowOutcome, to flow: UnsafeMutablePointer<TCPFlow>, tcp: TCPHeader?, payloadCount: Int, now: Instant
+    ) {
+        let id = flow.pointee.id
+        if outcome.contains(.refuseSegment), let tcp {
+            answerWithReset(tcp, payloadCount: payloadCount, flow.pointee.addresses)
+        }
+        if outcome.contains(.established) {
+            halfOpen -= 1
+            counters.established += 1
+            events.append(.established(id))
+        }
+        if outcome.contains(.drained), !flow.pointee.isDrainQueued {
+            flow.pointee.isDrainQueued = true
+            events.append(.drained(id, 0))
+        }
+        if outcome.contains(.finished) { events.append(.finished(id)) }
+        if outcome.contains(.closed) {
+            counters.closed += 1
+            events.append(.closed(id))
+            if flow.pointee.state == .timeWait { waiting.append(id) }
+        }
+        if outcome.contains(.challenge), mayChallenge(now: now) {
+            flow.pointee.acknowledgment = .immediate
+            markReady(flow)
+        }
+        if outcome.contains(.giveUp) {
+            counters.resetByUs += 1
+            sendReset(flow)
+        }
+        if !outcome.isDisjoint(with: [.giveUp, .resetByPeer]) {
+            if outcome.contains(.resetByPeer) { counters.resetByPeer += 1 }
+            if flow.pointee.state != .timeWait { events.append(.reset(id)) }
+            return forget(flow)
+        }
+        if outcome.contains(.remove) { return forget(flow) }
+        if outcome.contains(.ready) { markReady(flow) }
+        schedule(flow)
+    }
+
+    private mutating func schedule(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        guard let deadline = flow.pointee.nextDeadline else { return }
+        deadlines.schedule(flow.pointee.id.slot, at: deadline, scheduled: &flow.pointee.scheduled)
+    }
+
+    private mutating func markReady(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        guard !flow.pointee.isReady else { return }
+        flow.pointee.isReady = true
+        flow.pointee.nextReady = nil
+        flow.pointee.previousReady = ready.last
+        if let last = ready.last, let tail = flows.find(slot: last) {
+            tail.pointee.nextReady = flow.pointee.id.slot
+        } else {
+            ready.first = flow.pointee.id.slot
+        }
+        ready.last = flow.pointee.id.slot
+    }
+
+    private mutating func unmarkReady(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        guard flow.pointee.isReady else { return }
+        flow.pointee.isReady = false
+        let (previous, next) = (flow.pointee.previousReady, flow.pointee.nextReady)
+        if let previous, let before = flows.find(slot: previous) {
+            before.pointee.nextReady = next
+        } else {
+            ready.first = next
+        }
+        if let next, let after = flows.find(slot: next) {
+            after.pointee.previousReady = previous
+        } else {
+            ready.last = previous
+        }
+    }
+
+    /// Takes the flow out of every list and frees its slot.
+    private mutating func forget(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        switch flow.pointee.state {
+        case .opening, .synReceived: halfOpen -= 1
+        case .timeWait: waiting.remove(flow.pointee.id)
+        case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck: break
+        }
+        unmarkReady(flow)
+        flows.remove(flow)
+    }
+
+    private mutating func recycleOldestWaiting() -> Bool {
+        guard let id = waiting.first, let flow = flows.find(id) else { return false }
+        forget(flow)
+        return true
+    }
+
+    /// RFC 5961, section 7: challenge ACKs are few, so that they cannot be used to probe or to flood.
+    private mutating func mayChallenge(now: Instant) -> Bool {
+        let second = now.nanoseconds / 1_000_000_000
+        if challenges.second != second { challenges = (second, 0) }
+        guard challenges.sent < settings.challengeAcknowledgmentsPerSecond else { return false }
+        challenges.sent += 1
+        counters.challengeAcknowledgments += 1
+        return true
+    }
+
+    // MARK: - Answers that belong to no flow
+
+    /// RFC 9293, section 3.10.7.1: a segment for a connection that does not exist.
+    private mutating func answerWithReset(_ tcp: TCPHeader, payloadCount: Int, _ addresses: FlowAddresses) {
+        guard !tcp.flags.contains(.rst), Self.isPossible(addresses) else { return }
+        if tcp.flags.contains(.ack) {
+            queueReset(addresses, sequence: tcp.acknowledgment, acknowledgment: nil)
+        } else {
+            let length = payloadCount + (tcp.flags.contains(.syn) ? 1 : 0) + (tcp.flags.contains(.fin) ? 1 : 0)
+            queueReset(addresses, sequence: SequenceNumber(0), acknowledgment: tcp.sequence + length)
+        }
+    }
+
+    private mutating func sendReset(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        switch flow.pointee.state {
+        case .opening:
+            // The application is in SYN-SENT: only a RST that acknowledges its SYN counts (RFC 9293, 3.10.7.3).
+            queueReset(
+                flow.pointee.addresses, sequence: SequenceNumber(0), acknowledgment: flow.pointee.nextReceive)
+        case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
+            queueReset(
+                flow.pointee.addresses, sequence: flow.pointee.highestSent, acknowledgment: flow.pointee.nextReceive)
+        }
+    }
+
+    private mutating func queueReset(
+        _ addresses: FlowAddresses, sequence: SequenceNumber, acknowledgment: SequenceNumber?
+    ) {
+        let count = ReplyWriter.reset(
+            from: addresses.destination, to: addresses.source, sequence: sequence, acknowledgment: acknowledgment,
+            into: scratch)
+        queueReply(count)
+    }
+
+    private mutating func sendUnreachable(_ flow: UnsafeMutablePointer<TCPFlow>, _ reason: UnreachableReason) {
+        let count = ReplyWriter.unreachable(
+            reason, addresses: flow.pointee.addresses, sequence: flow.pointee.initialReceive, into: scratch)
+        queueReply(count)
+    }
+
+    /// What Penstock does not carry is refused in words: an application that is told can fall back at once.
+    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer) {
+        counters.unsupportedProtocol += 1
+        let count = ICMPWriter.destinationUnreachable(
+            code: .administrativelyProhibited, quoting: packet.bytes, from: ip.destination, into: scratch)
+        queueReply(count)
+    }
+
+    private mutating func queueReply(_ count: Int) {
+        guard count > 0 else { return }
+        if !replies.append(UnsafeRawBufferPointer(rebasing: scratch[..<count])) { counters.replyQueueFull += 1 }
+    }
+}

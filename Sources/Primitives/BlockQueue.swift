@@ -12,7 +12,13 @@ public struct BlockQueue: ~Copyable {
     /// The last block with committed bytes, and its end: where `discardStaged` goes back to.
     private var committedTail: Block?
     private var committedEnd = 0
+    /// The block of the read mark, nil when the mark is at the first committed byte.
+    private var markBlock: Block?
+    private var markPosition = 0
 
+    /// Committed bytes behind the read mark. The mark is for a reader that looks at bytes long before they are
+    /// consumed, as a sender does that waits for acknowledgements; it starts at the first byte.
+    public private(set) var unread = 0
     /// Committed bytes.
     public private(set) var count = 0
     /// Bytes written but not yet committed.
@@ -63,6 +69,7 @@ public struct BlockQueue: ~Copyable {
     public mutating func commit() {
         guard staged > 0, let tail else { return }
         count += staged
+        unread += staged
         staged = 0
         committedTail = tail
         committedEnd = tail.end
@@ -99,6 +106,7 @@ public struct BlockQueue: ~Copyable {
         tail = nil
         committedTail = nil
         committedEnd = 0
+        markBlock = nil
     }
 
     /// Copies bytes to the tail and commits them.
@@ -149,10 +157,57 @@ public struct BlockQueue: ~Copyable {
         return written
     }
 
-    /// Takes the first `n` committed bytes off the queue.
+    /// Fills `regions` with the contiguous regions behind the read mark, `limit` bytes in all at most.
+    ///
+    /// Its cost does not depend on how many bytes lie before the mark.
+    /// - Returns: how many regions were filled, and their bytes.
+    public func unreadRegions(
+        limit: Int, into regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
+    ) -> (count: Int, bytes: Int) {
+        var left = min(limit, unread)
+        var bytes = 0
+        var filled = 0
+        var block = markBlock ?? head
+        var position = markBlock == nil ? (head?.start ?? 0) : markPosition
+        while left > 0, filled < regions.count, let current = block {
+            let n = min(current.end - position, left)
+            if n > 0 {
+                regions[filled] = UnsafeRawBufferPointer(start: current.payload + position, count: n)
+                filled += 1
+                bytes += n
+                left -= n
+            }
+            block = current.next
+            position = block?.start ?? 0
+        }
+        return (filled, bytes)
+    }
+
+    /// Moves the read mark past the next `n` committed bytes.
+    public mutating func advanceMark(_ n: Int) {
+        precondition(n <= unread, "marked more than was committed")
+        guard n > 0, let head else { return }
+        unread -= n
+        var left = n
+        var block = markBlock ?? head
+        var position = markBlock == nil ? head.start : markPosition
+        while left > block.end - position, let next = block.next {
+            left -= block.end - position
+            block = next
+            position = next.start
+        }
+        markBlock = block
+        markPosition = position + left
+    }
+
+    /// Takes the first `n` committed bytes off the queue; the read mark moves along when it is passed.
     public mutating func consume(_ n: Int) {
         precondition(n <= count, "consumed more than was committed")
         count -= n
+        if unread >= count {
+            unread = count
+            markBlock = nil
+        }
         var left = n
         while left > 0, let block = head {
             let taken = min(left, block.count)
@@ -167,6 +222,7 @@ public struct BlockQueue: ~Copyable {
     private mutating func dropHeadIfSpent(_ block: Block) {
         if tail?.memory == block.memory { return releaseAll() }
         head = block.next
+        if markBlock?.memory == block.memory { markBlock = nil }
         if committedTail?.memory == block.memory {
             committedTail = nil
             committedEnd = 0

@@ -1,1 +1,0 @@
-// The room for Client; see docs/ARCHITECTURE.md.

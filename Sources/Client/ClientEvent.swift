@@ -1,0 +1,34 @@
+import Primitives
+
+/// What a client engine tells the program.
+public enum ClientEvent: Sendable, Equatable {
+    /// Resolve the server's name, open a socket, and call `connect`, or `connectFailed`.
+    case connectionWanted
+    /// The tunnel is up.
+    case connected(software: String)
+    /// The tunnel is down; another attempt follows after `delay`.
+    case disconnected(reason: String, retryIn: Interval)
+    /// The server wants this client to know.
+    case notice(String)
+}
+
+/// What a client engine has done so far. Everything only grows, but for the two numbers of what is open now.
+public struct ClientCounters: Equatable, Sendable {
+    public var flowsOpen = 0
+    public var flowsOpened = 0
+    public var flowsConnected = 0
+    /// Flows whose dial failed, or that the server did not allow.
+    public var flowsRefused = 0
+    public var flowsReset = 0
+    public var streamsOpened = 0
+    /// SYNs that came while there was no tunnel, or no stream to be had: the application tries again.
+    public var droppedWithoutTunnel = 0
+    /// Clear bytes sealed towards the server and opened from it.
+    public var bytesSealed: UInt64 = 0
+    public var bytesOpened: UInt64 = 0
+    /// Flows ended because what the server sent did not open, or made no sense.
+    public var sealingFailures = 0
+    public var connects = 0
+
+    public init() {}
+}

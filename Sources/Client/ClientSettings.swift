@@ -1,0 +1,28 @@
+import FlowNAT
+import Primitives
+import QuicTransport
+import Sealing
+
+/// What a client engine needs to know; all of it comes from the configuration.
+public struct ClientSettings: Sendable {
+    public var flows = FlowSettings()
+    public var transport = TransportSettings()
+    public var trust: ServerTrust
+    public var key: PreSharedKey
+    public var cipher = Cipher.aes256gcm
+    /// Name and version, told to the server.
+    public var software = "penstock"
+    /// How long the server may take to answer the hello, after the QUIC handshake.
+    public var welcomeTimeout: Interval = .seconds(10)
+    /// Reconnecting waits this long at first, then twice as long each time, with jitter.
+    public var firstReconnectDelay: Interval = .milliseconds(500)
+    public var maximumReconnectDelay: Interval = .seconds(30)
+
+    public init(trust: ServerTrust, key: PreSharedKey) {
+        self.trust = trust
+        self.key = key
+        transport.keepAlive = .seconds(10)
+        // Streams come from the client alone.
+        transport.maximumStreams = 0
+    }
+}

@@ -1,0 +1,37 @@
+/// What happened so far. Everything only grows.
+public struct FlowCounters: Equatable, Sendable {
+    public var packetsIn = 0
+    public var packetsOut = 0
+    public var bytesIn = 0
+    public var bytesOut = 0
+    /// SYNs that became a flow.
+    public var opened = 0
+    public var established = 0
+    public var closed = 0
+    public var resetByPeer = 0
+    public var resetByUs = 0
+    public var rejected = 0
+    public var retransmissions = 0
+    public var fastRetransmissions = 0
+    public var timeouts = 0
+    public var zeroWindowProbes = 0
+    public var outOfOrder = 0
+    public var duplicates = 0
+    public var challengeAcknowledgments = 0
+
+    // Packets that were dropped, by reason.
+    public var malformed = 0
+    public var badChecksum = 0
+    public var fragments = 0
+    public var unsupportedProtocol = 0
+    public var impossibleAddress = 0
+    public var tableFull = 0
+    public var halfOpenFull = 0
+    public var replyQueueFull = 0
+    public var outsideWindow = 0
+    public var noFlow = 0
+    public var heldQueueFull = 0
+    public var consumerFull = 0
+
+    public init() {}
+}

@@ -1,0 +1,49 @@
+/// How much may be outstanding towards the application: NewReno (RFC 5681 with byte counting of RFC 3465).
+///
+/// Across a TUN nothing is lost, so this opens at once and stays out of the way; with a LAN behind the client it is what
+/// keeps a lossy last hop from collapsing.
+struct CongestionWindow {
+    private let segment: Int
+    private(set) var window: Int
+    private var threshold = Int.max
+    /// Bytes acknowledged since the window last grew in congestion avoidance.
+    private var credit = 0
+
+    /// Nothing needs a larger window than the peer can ever advertise (RFC 7323, section 2.3: 2^30).
+    private static let limit = 1 << 30
+
+    init(segment: Int) {
+        self.segment = segment
+        window = 10 * segment  // RFC 6928
+    }
+
+    mutating func acknowledged(_ bytes: Int, wasLimited: Bool) {
+        guard wasLimited else { return }  // RFC 7661: a window that was not used proves nothing
+        if window < threshold {
+            window = min(window + bytes, Self.limit)
+        } else {
+            credit += bytes
+            if credit >= window {
+                credit -= window
+                window = min(window + segment, Self.limit)
+            }
+        }
+    }
+
+    /// Three duplicate ACKs: half of what is in flight (RFC 5681, section 3.2).
+    mutating func fastRetransmit(inFlight: Int) {
+        threshold = max(inFlight / 2, 2 * segment)
+        window = threshold + 3 * segment
+    }
+
+    /// Each further duplicate ACK says that a segment has left the network.
+    mutating func inflate() { window = min(window + segment, Self.limit) }
+
+    mutating func deflate() { window = min(window, threshold) }
+
+    mutating func timeout(inFlight: Int) {
+        threshold = max(inFlight / 2, 2 * segment)
+        window = segment
+        credit = 0
+    }
+}

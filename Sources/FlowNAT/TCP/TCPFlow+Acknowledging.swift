@@ -1,0 +1,122 @@
+import Packets
+import Primitives
+
+extension TCPFlow {
+    /// What an acceptable segment acknowledges: RFC 9293, section 3.10.7.4, fifth; RFC 5961, section 5; RFC 6582.
+    ///
+    /// - Parameter isPure: the segment carries neither text nor FIN.
+    mutating func acknowledge(
+        _ segment: TCPHeader, isPure: Bool, now: Instant, settings: borrowing FlowSettings,
+        counters: inout FlowCounters
+    ) -> FlowOutcome {
+        let number = segment.acknowledgment
+        var outcome = FlowOutcome()
+        if state == .synReceived {
+            guard number > unacknowledged, number <= highestSent else { return .refuseSegment }
+            state = .established
+            outcome.insert(.established)
+            // The window of the handshake's last ACK is the first that is scaled.
+            windowSequence = segment.sequence - 1
+        }
+        if number > highestSent { return outcome.union(.challenge) }
+        let oldWindow = peerWindow
+        updateWindow(segment)
+        if number > unacknowledged {
+            outcome.formUnion(acceptProgress(to: number, now: now, settings: settings))
+        } else if number == unacknowledged, isPure, peerWindow == oldWindow, peerWindow > 0, inFlight > 0 {
+            outcome.formUnion(countDuplicate(counters: &counters))
+        }
+        if peerWindow > 0, case .persist = timer {
+            timer = .idle
+            attempts = 0
+            nextSend = unacknowledged  // the probe's byte may have been refused
+        }
+        return outcome.union(.ready)
+    }
+
+    /// SND.WND moves only with segments newer than the last that set it.
+    private mutating func updateWindow(_ segment: TCPHeader) {
+        let isNewer =
+            segment.sequence > windowSequence
+            || (segment.sequence == windowSequence && segment.acknowledgment >= windowAcknowledgment)
+        guard isNewer else { return }
+        peerWindow = Int(segment.window) << Int(peerWindowShift)
+        windowSequence = segment.sequence
+        windowAcknowledgment = segment.acknowledgment
+    }
+
+    private mutating func acceptProgress(
+        to number: SequenceNumber, now: Instant, settings: borrowing FlowSettings
+    ) -> FlowOutcome {
+        let bytes = number - unacknowledged
+        let wasLimited = inFlight + segmentSize >= min(congestion.window, max(peerWindow, segmentSize))
+        unacknowledged = number
+        if nextSend < number { nextSend = number }
+        attempts = 0
+        mustResendFirst = false
+        if let timed = timedSegment, number >= timed.end {
+            roundTrip.sample(now - timed.sent)
+            timedSegment = nil
+        }
+
+        // The SYN and the FIN take a number each, but no byte of the queue.
+        let text = max(0, min(number - queueStart, sendQueue.count))
+        var outcome = FlowOutcome.ready
+        if text > 0 {
+            sendQueue.consume(text)
+            queueStart += text
+            drained += text
+            outcome.insert(.drained)
+        }
+
+        if let point = recoveryPoint {
+            if number >= point {
+                recoveryPoint = nil
+                duplicateAcknowledgments = 0
+                congestion.deflate()
+            } else {
+                mustResendFirst = true  // a partial ACK: the next hole (RFC 6582, section 3.2, step 3)
+            }
+        } else {
+            duplicateAcknowledgments = 0
+            congestion.acknowledged(bytes, wasLimited: wasLimited)
+        }
+
+        let isAllAcknowledged = unacknowledged == highestSent
+        timer = isAllAcknowledged ? .idle : .retransmit(at: now + roundTrip.timeout)
+        if finHasBeenSent && number > queueEnd {
+            outcome.formUnion(acceptFINAcknowledgment(now: now, settings: settings))
+        }
+        return outcome
+    }
+
+    private mutating func acceptFINAcknowledgment(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+        switch state {
+        case .finWait1:
+            state = .finWait2
+            return []
+        case .closing:
+            return enterTimeWait(now: now, settings: settings)
+        case .lastAck:
+            return [.closed, .remove]
+        case .opening, .synReceived, .established, .finWait2, .closeWait, .timeWait:
+            return []
+        }
+    }
+
+    /// RFC 5681, section 3.2: the third duplicate means a loss.
+    private mutating func countDuplicate(counters: inout FlowCounters) -> FlowOutcome {
+        duplicateAcknowledgments += 1
+        if recoveryPoint != nil {
+            congestion.inflate()
+            return .ready
+        }
+        guard duplicateAcknowledgments == 3 else { return [] }
+        counters.fastRetransmissions += 1
+        recoveryPoint = highestSent
+        congestion.fastRetransmit(inFlight: highestSent - unacknowledged)
+        timedSegment = nil  // Karn: what is sent twice measures nothing (RFC 6298, section 3)
+        mustResendFirst = true
+        return .ready
+    }
+}

@@ -1,0 +1,202 @@
+import Packets
+import Primitives
+
+/// Takes bytes of a flow in order; returns how many it took. What it did not take counts as never received.
+public typealias FlowConsumer = (FlowID, UnsafeRawBufferPointer) -> Int
+
+extension TCPFlow {
+    /// The receiver's part of RFC 9293, section 3.10.7.4, in its order: sequence number, RST, SYN, ACK, text, FIN.
+    mutating func receive(
+        _ segment: TCPHeader, payload: UnsafeRawBufferPointer, now: Instant,
+        settings: borrowing FlowSettings, counters: inout FlowCounters, deliver: FlowConsumer
+    ) -> FlowOutcome {
+        if state == .opening { return receiveWhileOpening(segment) }
+
+        let isFIN = segment.flags.contains(.fin)
+        let length = payload.count + (isFIN ? 1 : 0)
+        guard isAcceptable(segment.sequence, length: length) else {
+            counters.outsideWindow += 1
+            if segment.flags.contains(.rst) { return [] }
+            return receiveOutsideWindow(segment, length: length, now: now, settings: settings)
+        }
+        if segment.flags.contains(.rst) {
+            // RFC 5961, section 3: only the exact number resets; anything else in the window may be a guess.
+            return segment.sequence == nextReceive ? .resetByPeer : .challenge
+        }
+        if segment.flags.contains(.syn) { return .challenge }  // RFC 5961, section 4
+        guard segment.flags.contains(.ack) else { return [] }
+
+        var outcome = acknowledge(segment, isPure: length == 0, now: now, settings: settings, counters: &counters)
+        if !outcome.isDisjoint(with: [.refuseSegment, .giveUp, .remove, .challenge]) { return outcome }
+        if length > 0 {
+            outcome.formUnion(
+                takeText(
+                    payload, at: segment.sequence, hasFIN: isFIN, now: now, settings: settings, counters: &counters,
+                    deliver: deliver))
+        }
+        return outcome
+    }
+
+    /// While the dial is undecided the application can only repeat its SYN, or give up.
+    private mutating func receiveWhileOpening(_ segment: TCPHeader) -> FlowOutcome {
+        segment.flags.contains(.rst) && segment.sequence == nextReceive ? .resetByPeer : []
+    }
+
+    /// The four cases of RFC 9293, section 3.10.7.4, table 6.
+    private func isAcceptable(_ sequence: SequenceNumber, length: Int) -> Bool {
+        let window = windowEdge - nextReceive
+        if length == 0 {
+            if window == 0 { return sequence == nextReceive }
+            return nextReceive <= sequence && sequence < windowEdge
+        }
+        if window == 0 { return false }
+        return sequence < windowEdge && sequence + length > nextReceive
+    }
+
+    private mutating func receiveOutsideWindow(
+        _ segment: TCPHeader, length: Int, now: Instant, settings: borrowing FlowSettings
+    ) -> FlowOutcome {
+        if segment.flags.contains(.syn) {
+            if state == .synReceived && segment.sequence == initialReceive {
+                nextSend = initialSend  // the application has not seen our SYN-ACK
+                return .ready
+            }
+            return .challenge
+        }
+        if state == .timeWait, segment.flags.contains(.fin) {
+            timer = .timeWait(until: now + settings.timeWait)  // RFC 9293: our ACK of its FIN was lost
+        }
+        // A window probe, a keepalive or an old duplicate: say where we are. Its ACK still counts where the numbers
+        // touch ours (RFC 9293: "special allowance" with a shut window).
+        acknowledgment = .immediate
+        return .ready
+    }
+
+    private mutating func takeText(
+        _ payload: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool, now: Instant,
+        settings: borrowing FlowSettings, counters: inout FlowCounters, deliver: FlowConsumer
+    ) -> FlowOutcome {
+        switch state {
+        case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
+            // After its FIN the application can have nothing new to say (RFC 9293, section 3.10.7.4, seventh).
+            acknowledgment = .immediate
+            return .ready
+        case .established, .finWait1, .finWait2:
+            break
+        }
+
+        // Only what is new and inside the window.
+        let skip = max(0, nextReceive - sequence)
+        let fits = min(payload.count, windowEdge - sequence)
+        let keepsFIN = hasFIN && fits == payload.count
+        guard skip < fits || (keepsFIN && skip == fits) else {
+            counters.duplicates += 1
+            acknowledgment = .immediate
+            return .ready
+        }
+        let text = UnsafeRawBufferPointer(rebasing: payload[skip..<max(skip, fits)])
+        if sequence > nextReceive {
+            counters.outOfOrder += 1
+            if !held.hold(text, at: sequence, hasFIN: keepsFIN, limit: settings.maximumHeldSegments) {
+                counters.heldQueueFull += 1
+            }
+            acknowledgment = .immediate  // a duplicate ACK tells the sender of the gap (RFC 5681, section 4.2)
+            return .ready
+        }
+
+        var finished = false
+        let whole = take(text, counters: &counters, deliver: deliver)
+        if whole && keepsFIN { finished = true }
+        while whole && !finished, let segment = held.takeReady(next: nextReceive) {
+            let overlap = nextReceive - segment.start
+            guard overlap <= segment.bytes.count else { continue }
+            let isWhole = segment.bytes.withUnsafeBytes {
+                take(UnsafeRawBufferPointer(rebasing: $0[overlap...]), counters: &counters, deliver: deliver)
+            }
+            if !isWhole { break }
+            finished = segment.hasFIN
+            acknowledgment = .immediate  // the gap is closed (RFC 5681, section 4.2)
+        }
+        return noteProgress(finished: finished, now: now, settings: settings)
+    }
+
+    /// Hands over bytes that are next in order; false when the owner could not take them all.
+    private mutating func take(
+        _ text: UnsafeRawBufferPointer, counters: inout FlowCounters, deliver: FlowConsumer
+    ) -> Bool {
+        guard !text.isEmpty else { return true }
+        let taken = deliver(id, text)
+        nextReceive += taken
+        unreleased += taken
+        unacknowledgedBytes += taken
+        if taken < text.count { counters.consumerFull += 1 }
+        return taken == text.count
+    }
+
+    private mutating func noteProgress(
+        finished: Bool, now: Instant, settings: borrowing FlowSettings
+    ) -> FlowOutcome {
+        guard !finished else {
+            nextReceive += 1
+            held = HeldSegments()
+            acknowledgment = .immediate
+            return receiveFIN(now: now, settings: settings).union([.finished, .ready])
+        }
+        // Every second full segment is acknowledged at once (RFC 9293, section 3.8.6.3).
+        if unacknowledgedBytes >= 2 * segmentSize || !held.isEmpty {
+            acknowledgment = .immediate
+            return .ready
+        }
+        if case .none = acknowledgment { acknowledgment = .delayed(until: now + settings.acknowledgmentDelay) }
+        return .ready
+    }
+
+    private mutating func receiveFIN(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+        switch state {
+        case .established:
+            state = .closeWait
+            return []
+        case .finWait1:
+            state = .closing
+            return []
+        case .finWait2:
+            return enterTimeWait(now: now, settings: settings)
+        case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
+            return []
+        }
+    }
+
+    mutating func enterTimeWait(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+        state = .timeWait
+        timer = .timeWait(until: now + settings.timeWait)
+        return .closed
+    }
+
+    /// The owner has passed on `count` bytes: the window may open again.
+    mutating func release(_ count: Int) -> FlowOutcome {
+        unreleased -= min(count, unreleased)
+        switch state {
+        case .established, .finWait1, .finWait2: break
+        case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait: return []
+        }
+        let promised = windowEdge - nextReceive
+        let possible = windowLimit - unreleased
+        // Silly window avoidance (RFC 9293, section 3.8.6.2.2): tell of a good piece of window, not of every byte.
+        let step = promised < segmentSize ? min(segmentSize, windowLimit / 2) : windowLimit / 4
+        guard possible - promised >= step else { return [] }
+        acknowledgment = .immediate
+        return .ready
+    }
+
+    /// The window field of the next segment; what it promises is kept in `windowEdge`.
+    mutating func promiseWindow() -> UInt16 {
+        let possible = nextReceive + max(0, windowLimit - unreleased)
+        if possible - windowEdge >= min(segmentSize, windowLimit / 2) { windowEdge = possible }
+        let promised = max(0, windowEdge - nextReceive)
+        // Rounded up, so that the edge does not move left where the shift cannot express it (RFC 7323, section 2.4).
+        let unit = 1 << Int(windowShift)
+        let field = min((promised + unit - 1) >> Int(windowShift), 0xFFFF)
+        windowEdge = nextReceive + field << Int(windowShift)
+        return UInt16(field)
+    }
+}

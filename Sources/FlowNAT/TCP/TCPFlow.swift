@@ -1,0 +1,204 @@
+import Packets
+import Primitives
+
+/// Where a flow stands: the states of RFC 9293, section 3.3.2, seen from the end that answers.
+enum TCPState: Sendable, CaseIterable {
+    /// The SYN is here and the far end is being dialled. Not in the RFC: it is LISTEN that has already heard a SYN.
+    case opening
+    case synReceived
+    case established
+    case finWait1
+    case finWait2
+    case closeWait
+    case closing
+    case lastAck
+    case timeWait
+
+    /// The application's FIN has been received and delivered.
+    var hasReceivedFIN: Bool {
+        switch self {
+        case .closeWait, .closing, .lastAck, .timeWait: true
+        case .opening, .synReceived, .established, .finWait1, .finWait2: false
+        }
+    }
+}
+
+/// The one timer that a flow's sending side runs at a time.
+enum SendTimer: Equatable {
+    case idle
+    /// Something is in flight (RFC 6298).
+    case retransmit(at: Instant)
+    /// The peer's window is shut and data waits (RFC 9293, section 3.8.6.1).
+    case persist(at: Instant)
+    case timeWait(until: Instant)
+
+    var deadline: Instant? {
+        switch self {
+        case .idle: nil
+        case .retransmit(let at), .persist(let at): at
+        case .timeWait(let until): until
+        }
+    }
+}
+
+/// Whether an ACK is owed.
+enum AcknowledgmentTimer: Equatable {
+    case none
+    case delayed(until: Instant)
+    case immediate
+}
+
+/// What a call on a flow asks its owner to do.
+struct FlowOutcome: OptionSet {
+    let rawValue: UInt16
+
+    /// There may be a segment to send.
+    static let ready = FlowOutcome(rawValue: 1)
+    static let established = FlowOutcome(rawValue: 2)
+    static let finished = FlowOutcome(rawValue: 4)
+    static let drained = FlowOutcome(rawValue: 8)
+    /// The peer's RST: remove the flow.
+    static let resetByPeer = FlowOutcome(rawValue: 16)
+    /// Answer with a RST that fits the segment, the flow stays as it is.
+    static let refuseSegment = FlowOutcome(rawValue: 32)
+    /// Given up: send a RST and remove the flow.
+    static let giveUp = FlowOutcome(rawValue: 64)
+    /// Both sides are through: tell the owner.
+    static let closed = FlowOutcome(rawValue: 128)
+    /// The slot is free again.
+    static let remove = FlowOutcome(rawValue: 256)
+    /// An ACK that may only go out within the rate of challenge ACKs (RFC 5961, section 7).
+    static let challenge = FlowOutcome(rawValue: 512)
+}
+
+/// One TCP connection with an application: the state that receiving and sending share.
+///
+/// Receiving is in TCPFlow+Receiving, acknowledgments in TCPFlow+Acknowledging, sending in TCPFlow+Sending, timers in
+/// TCPFlow+Timers.
+struct TCPFlow: ~Copyable {
+    let id: FlowID
+    let addresses: FlowAddresses
+    var state = TCPState.opening
+
+    // MARK: Sending, towards the application
+
+    /// ISS.
+    let initialSend: SequenceNumber
+    /// SND.UNA: the oldest number not acknowledged.
+    var unacknowledged: SequenceNumber
+    /// SND.NXT: what is sent next. Goes back to SND.UNA after a timeout.
+    var nextSend: SequenceNumber
+    /// One past the highest number ever sent.
+    var highestSent: SequenceNumber
+    /// The sequence number of the first byte of `sendQueue`.
+    var queueStart: SequenceNumber
+    /// Bytes for the application: sent and not acknowledged, then not yet sent.
+    var sendQueue: BlockQueue
+    /// The owner has nothing more to send: a FIN follows the queue.
+    var isFinishing = false
+    /// SND.WND, scaled up.
+    var peerWindow = 0
+    /// Segment of the last window update: SND.WL1, SND.WL2.
+    var windowSequence: SequenceNumber
+    var windowAcknowledgment: SequenceNumber
+    /// Snd.Wind.Shift (RFC 7323).
+    var peerWindowShift: UInt8 = 0
+    /// Payload bytes of a segment to the application.
+    var segmentSize: Int
+
+    // MARK: Recovery
+
+    var congestion: CongestionWindow
+    var roundTrip: RoundTripEstimator
+    /// The segment whose round trip is being measured: the number that acknowledges it, and when it left.
+    var timedSegment: (end: SequenceNumber, sent: Instant)?
+    /// Timeouts in a row without progress.
+    var attempts = 0
+    var duplicateAcknowledgments = 0
+    /// In fast recovery until this number is acknowledged (RFC 6582).
+    var recoveryPoint: SequenceNumber?
+    /// The first unacknowledged segment goes out again before anything else.
+    var mustResendFirst = false
+    /// One byte goes out although the window is shut.
+    var mustProbe = false
+
+    // MARK: Receiving, from the application
+
+    /// IRS.
+    let initialReceive: SequenceNumber
+    /// RCV.NXT.
+    var nextReceive: SequenceNumber
+    /// The right edge of the window that was promised; it never moves left.
+    var windowEdge: SequenceNumber
+    /// Rcv.Wind.Shift (RFC 7323); zero where the peer did not offer scaling.
+    var windowShift: UInt8
+    let peerScalesWindow: Bool
+    let windowLimit: Int
+    /// Bytes delivered to the owner that it has not released yet.
+    var unreleased = 0
+    var held = HeldSegments()
+    var acknowledgment = AcknowledgmentTimer.none
+    /// Bytes received since the last ACK.
+    var unacknowledgedBytes = 0
+
+    // MARK: Timers and the owner's lists
+
+    var timer = SendTimer.idle
+    /// The flow's earliest entry in the owner's deadline heap.
+    var scheduled: Instant?
+    var isReady = false
+    /// Neighbours in the owner's list of ready flows.
+    var nextReady: UInt32?
+    var previousReady: UInt32?
+    /// Bytes acknowledged by the application that the owner has not been told of.
+    var drained = 0
+    var isDrainQueued = false
+
+    /// A flow that has just heard a SYN.
+    init(
+        id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, pool: BlockPool,
+        settings: borrowing FlowSettings
+    ) {
+        self.id = id
+        self.addresses = addresses
+        self.initialSend = initialSend
+        unacknowledged = initialSend
+        nextSend = initialSend
+        highestSent = initialSend
+        queueStart = initialSend + 1
+        sendQueue = BlockQueue(pool: pool)
+        windowSequence = syn.sequence
+        windowAcknowledgment = initialSend
+        peerWindow = Int(syn.window)
+        initialReceive = syn.sequence
+        nextReceive = syn.sequence + 1
+        peerScalesWindow = syn.options.windowScale != nil
+        peerWindowShift = min(syn.options.windowScale ?? 0, TCPOptions.maximumWindowScale)
+        windowLimit = peerScalesWindow ? settings.receiveWindow : min(settings.receiveWindow, 0xFFFF)
+        var shift: UInt8 = 0
+        while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
+        windowShift = shift
+        windowEdge = nextReceive
+        let ours = TCPFlow.maximumSegmentSize(mtu: settings.mtu, isIPv4: addresses.source.address.isIPv4)
+        // RFC 9293, section 3.7.1: 536 (IPv4) or 1220 (IPv6) without the option. A tiny announced size would make us
+        // send mostly headers, so there is a floor.
+        let announced = syn.options.maximumSegmentSize.map(Int.init)
+        let theirs = announced ?? (addresses.source.address.isIPv4 ? 536 : 1_220)
+        segmentSize = min(max(theirs, TCPFlow.minimumSegmentSize), ours)
+        congestion = CongestionWindow(segment: segmentSize)
+        roundTrip = RoundTripEstimator(
+            minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
+    }
+
+    /// Linux's floor for a peer's MSS (TCP_MIN_SND_MSS) without its options.
+    static let minimumSegmentSize = 48
+
+    static func maximumSegmentSize(mtu: Int, isIPv4: Bool) -> Int {
+        mtu - PacketWriter.ipHeaderLength(isIPv4: isIPv4) - TCPHeader.minimumLength
+    }
+
+    /// One past the last byte of the queue: where a FIN stands.
+    var queueEnd: SequenceNumber { queueStart + sendQueue.count }
+    var finHasBeenSent: Bool { isFinishing && highestSent > queueEnd }
+    var inFlight: Int { nextSend - unacknowledged }
+}

@@ -1,0 +1,88 @@
+import Glibc
+import Primitives
+
+/// Leads the machine's traffic into the tunnel, and the tunnel's own past it.
+///
+/// A table of its own has the captured prefixes, leading into the TUN device, and `throw` routes for what is left out.
+/// Two rules stand above the main table: packets with the tunnel's mark are looked up in the main table, all others in
+/// ours. What ours does not know, or throws back, goes on to the main table. So the server is reached without a host
+/// route, and nothing of the system's own routes changes.
+public final class ClientRouting {
+    private let netlink: Netlink
+    private let interface: UInt32
+    private let capture: [IPPrefix]
+    private let exclude: [IPPrefix]
+    private let table: UInt32
+    private let mark: UInt32
+    private let rulePriority: UInt32
+
+    /// - Parameters:
+    ///   - interface: the TUN device's index.
+    ///   - exclude: left out of `capture`; wins where a prefix is in both.
+    ///   - table: a routing table that nobody else uses.
+    ///   - rulePriority: of the first rule; the second has the next number. Both must be below 32766, the main table's.
+    /// - Throws: EINVAL when the table is the system's own or the rules would come too late.
+    public init(
+        netlink: Netlink, interface: UInt32, capture: [IPPrefix], exclude: [IPPrefix], table: UInt32, mark: UInt32,
+        rulePriority: UInt32
+    ) throws(SystemError) {
+        if Netlink.systemTables.contains(table) {
+            throw SystemError(
+                code: EINVAL, operation: "use routing table \(table)", detail: "the table belongs to the system")
+        }
+        if rulePriority == 0 || rulePriority >= 32_765 {
+            throw SystemError(
+                code: EINVAL, operation: "use rule priority \(rulePriority)",
+                detail: "the rules must stand between the local table's, 0, and the main table's, 32766")
+        }
+        self.netlink = netlink
+        self.interface = interface
+        self.capture = capture
+        self.exclude = exclude
+        self.table = table
+        self.mark = mark
+        self.rulePriority = rulePriority
+    }
+
+    /// The families of which anything is captured. The others' rules stay as they are.
+    private var families: [AddressFamily] {
+        AddressFamily.allCases.filter { family in capture.contains { AddressFamily($0.address) == family } }
+    }
+
+    /// Clears what a killed predecessor left, then puts everything in place; when that fails, takes it back.
+    public func install() throws(SystemError) {
+        try remove()
+        do throws(SystemError) {
+            for prefix in capture { try netlink.addRoute(prefix, table: table, action: .device(interface)) }
+            for prefix in exclude where families.contains(AddressFamily(prefix.address)) {
+                try netlink.addRoute(prefix, table: table, action: .throwBack)
+            }
+            for family in families {
+                // The exception first: between the two, the tunnel's own packets would fall into the tunnel.
+                try netlink.addRule(family, priority: rulePriority, mark: mark, table: Netlink.mainTable)
+                try netlink.addRule(family, priority: rulePriority + 1, mark: nil, table: table)
+            }
+        } catch {
+            try? remove()
+            throw error
+        }
+    }
+
+    /// Takes everything back; what is not there is no error. Goes on after a failure and throws the first one.
+    public func remove() throws(SystemError) {
+        var failure: SystemError?
+        func attempt(_ body: () throws(SystemError) -> Void) {
+            do throws(SystemError) { try body() } catch { failure = failure ?? error }
+        }
+        for family in AddressFamily.allCases {
+            attempt { () throws(SystemError) in
+                try netlink.flushRules(family, priority: rulePriority + 1, table: table)
+            }
+            attempt { () throws(SystemError) in
+                try netlink.flushRules(family, priority: rulePriority, table: Netlink.mainTable)
+            }
+        }
+        attempt { () throws(SystemError) in try netlink.flushRoutes(table: table) }
+        if let failure { throw failure }
+    }
+}

@@ -1,1 +1,0 @@
-// The room for LinuxIO; see docs/ARCHITECTURE.md.

@@ -1,0 +1,52 @@
+import CLinux
+import Glibc
+
+/// A system call that failed: which, on what, and why.
+public struct SystemError: Error, Equatable, Sendable {
+    /// What a process must hold to be allowed what it tried (capabilities(7)).
+    public enum Capability: String, Sendable {
+        case networkAdministration = "CAP_NET_ADMIN"
+        case lowPorts = "CAP_NET_BIND_SERVICE"
+    }
+
+    /// The errno, positive.
+    public let code: Int32
+    /// What was tried, with its object: `bind 0.0.0.0:4433`.
+    public let operation: String
+    /// The kernel's own explanation, where it gives one.
+    public let detail: String?
+    /// Named in the description when the code is EPERM or EACCES.
+    public let needs: Capability?
+
+    public init(code: Int32, operation: String, detail: String? = nil, needs: Capability? = nil) {
+        self.code = code
+        self.operation = operation
+        self.detail = detail
+        self.needs = needs
+    }
+}
+
+extension SystemError: CustomStringConvertible {
+    public var description: String {
+        var text = "\(operation): \(systemErrorText(code))"
+        if let detail { text += " (\(detail))" }
+        if let needs, code == EPERM || code == EACCES {
+            text += "; run it as root or give it the capability \(needs.rawValue)"
+        }
+        return text
+    }
+}
+
+/// The English text of an errno.
+public func systemErrorText(_ code: Int32) -> String {
+    clinux_error_text(code).map { String(cString: $0) } ?? "error \(code)"
+}
+
+/// Turns the negative errno of a CLinux function into an error.
+@discardableResult
+func checked(
+    _ result: Int32, needs: SystemError.Capability? = nil, _ operation: @autoclosure () -> String
+) throws(SystemError) -> Int32 {
+    if result < 0 { throw SystemError(code: -result, operation: operation(), needs: needs) }
+    return result
+}

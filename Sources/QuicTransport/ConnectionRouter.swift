@@ -1,0 +1,35 @@
+import CNgtcp2
+
+/// Which connection of a server owns a connection ID, and the counts that its limits are about.
+final class ConnectionRouter {
+    private var table: [ConnectionID: QuicConnection] = [:]
+    private(set) var handshakes = 0
+    /// The first byte of every identifier made here.
+    let loop: UInt8
+    private let resetKey: [UInt8]
+
+    init(resetKey: [UInt8], loop: UInt8) {
+        self.resetKey = resetKey
+        self.loop = loop
+    }
+
+    /// Identifiers in use. Each connection has at most eight of its own (ngtcp2's limit) and the client's first choice.
+    var count: Int { table.count }
+
+    func find(_ identifier: ConnectionID) -> QuicConnection? { table[identifier] }
+
+    func add(_ identifier: ConnectionID, _ connection: QuicConnection) { table[identifier] = connection }
+
+    func remove(_ identifier: ConnectionID) { table.removeValue(forKey: identifier) }
+
+    func handshakeStarted() { handshakes += 1 }
+
+    func handshakeEnded() { handshakes -= 1 }
+
+    /// The token by which the owner of `identifier` recognises that we have forgotten it (RFC 9000, section 10.3.2): the same
+    /// for the same key and identifier, so that it holds over a restart.
+    func resetToken(for identifier: UnsafePointer<ngtcp2_cid>, into token: UnsafeMutableRawPointer) {
+        _ = ngtcp2_crypto_generate_stateless_reset_token(
+            token.assumingMemoryBound(to: UInt8.self), resetKey, resetKey.count, identifier)
+    }
+}

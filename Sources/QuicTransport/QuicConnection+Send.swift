@@ -1,0 +1,235 @@
+import CNgtcp2
+import Primitives
+
+/// One packet kept for the next batch.
+struct HeldPacket {
+    static let capacity = 1500
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    var count = 0
+    var ecn: UInt8 = 0
+    var local: Endpoint
+    var remote: Endpoint
+
+    init(local: Endpoint, remote: Endpoint) {
+        self.local = local
+        self.remote = remote
+    }
+}
+
+// Packets going out.
+
+extension QuicConnection {
+    /// Writes packets of equal size, end to end, for one `sendmsg` with UDP_SEGMENT.
+    ///
+    /// Respects congestion control and pacing; call it again until it gives nil.
+    /// - Parameter buffer: at least 1500 bytes.
+    /// - Returns: nil when there is nothing to send now.
+    public func nextBatch(into buffer: UnsafeMutableRawBufferPointer, now: Instant) -> OutgoingBatch? {
+        let time = advance(to: now)
+        switch state {
+        case .handshaking, .established: break
+        case .closing: return farewellBatch(into: buffer)
+        case .draining, .closed: return nil
+        }
+        if held.count > 0 { return heldBatch(into: buffer) }
+        isWindowBlocked = false
+        let batch = fill(buffer, time: time)
+        // Also when nothing was sent: it is from here that ngtcp2 paces the next packet.
+        ngtcp2_conn_update_pkt_tx_time(native, time)
+        settleClose()
+        if batch == nil, state == .closing { return farewellBatch(into: buffer) }
+        return batch
+    }
+
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer, time: UInt64) -> OutgoingBatch? {
+        let capacity = settings.packetCapacity
+        let payload = max(ngtcp2_conn_get_path_max_tx_udp_payload_size(native), 1)
+        let limit = min(max(ngtcp2_conn_get_send_quantum(native) / payload, 1), Self.maximumBatchPackets)
+        let room = min(buffer.count, Self.maximumBatchBytes)
+        var batch: OutgoingBatch?
+        var packets = 0
+        while packets < limit, pendingClose == nil, state == .handshaking || state == .established {
+            let written = batch?.count ?? 0
+            guard written + capacity <= room, let base = buffer.baseAddress else { break }
+            let count = writePacket(at: base + written, capacity: capacity, time: time)
+            reportSent()
+            guard count > 0 else { break }
+            packets += 1
+            counters.packetsSent += 1
+            counters.bytesSent += count
+            let ecn = UInt8(packetInfo.pointee.ecn & 3)
+            let previous = (departurePath.local, departurePath.remote)
+            departurePath.set(UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self))
+            guard let started = batch else {
+                batch = OutgoingBatch(
+                    count: count, segmentSize: count, remote: departurePath.remote, local: departurePath.local, ecn: ecn)
+                continue
+            }
+            if count > started.segmentSize || ecn != started.ecn || previous != (departurePath.local, departurePath.remote) {
+                hold(base + written, count: count, ecn: ecn)
+                break
+            }
+            batch?.count += count
+            if count < started.segmentSize { break }
+        }
+        return batch
+    }
+
+    /// One packet, filled from as many streams and datagrams as fit.
+    /// - Returns: its size; 0 when nothing can or need be sent.
+    private func writePacket(at destination: UnsafeMutableRawPointer, capacity: Int, time: UInt64) -> Int {
+        let bytes = destination.assumingMemoryBound(to: UInt8.self)
+        let path = UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self)
+        isInside = true
+        defer { isInside = false }
+        while true {
+            let result: Int
+            if !datagrams.isEmpty, state == .established {
+                result = writeDatagram(bytes, capacity, path, time)
+            } else if !isWindowBlocked, state == .established, let stream = ready.first {
+                result = writeStream(stream, bytes, capacity, path, time)
+            } else {
+                result = ngtcp2_conn_writev_stream(
+                    native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0, time)
+                if result < 0 { fail(Int32(truncatingIfNeeded: result)) }
+                return max(result, 0)
+            }
+            if result >= 0 { return result }
+            if result != Int(NGTCP2_ERR_WRITE_MORE) {
+                fail(Int32(truncatingIfNeeded: result))
+                return 0
+            }
+        }
+    }
+
+    /// - Returns: a packet's size, 0, NGTCP2_ERR_WRITE_MORE to go on with the same packet, or an error.
+    private func writeStream(
+        _ stream: QuicStream, _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int,
+        _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
+    ) -> Int {
+        // No packet takes more than its own size, so a stream gets one packet's worth a turn.
+        let offer = stream.queue.unreadRegions(limit: capacity, into: regions)
+        for index in 0..<offer.count {
+            let region = regions[index]
+            vectors[index] = ngtcp2_vec(
+                base: UnsafeMutableRawPointer(mutating: region.baseAddress!).assumingMemoryBound(to: UInt8.self),
+                len: region.count)
+        }
+        let finishes = stream.sendState == .finishing && offer.bytes == stream.queue.unread
+        var flags = finishes ? UInt32(NGTCP2_WRITE_STREAM_FLAG_FIN) : UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE)
+        if ready.hasSeveral { flags |= UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE) }
+        var taken: ngtcp2_ssize = -1
+        let result = ngtcp2_conn_writev_stream(
+            native, path, packetInfo, bytes, capacity, &taken, flags, stream.id.rawValue, vectors, offer.count, time)
+        if taken >= 0 { noteTaken(stream, taken, finished: finishes && taken == offer.bytes) }
+        switch result {
+        case Int(NGTCP2_ERR_STREAM_DATA_BLOCKED):
+            if ngtcp2_conn_get_max_stream_data_left(native, stream.id.rawValue) == 0 {
+                stream.isBlocked = true
+                ready.remove(stream)
+            } else {
+                isWindowBlocked = true
+            }
+            return Int(NGTCP2_ERR_WRITE_MORE)
+        case Int(NGTCP2_ERR_STREAM_SHUT_WR), Int(NGTCP2_ERR_STREAM_NOT_FOUND):
+            // Stopped by a peer whose frame was not seen; the owner learns of it from here.
+            ready.remove(stream)
+            pendingStop = stream
+            return Int(NGTCP2_ERR_WRITE_MORE)
+        default:
+            return result
+        }
+    }
+
+    private func writeDatagram(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
+    ) -> Int {
+        let count = datagrams.first.count
+        guard count <= maximumDatagramSize else {
+            dropDatagram()
+            return Int(NGTCP2_ERR_WRITE_MORE)
+        }
+        let more = datagrams.count > 1 || ready.first != nil
+        let flags = more ? UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE) : UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE)
+        var accepted: Int32 = 0
+        let result = datagrams.first.withUnsafeBufferPointer { datagram in
+            vectors[0] = ngtcp2_vec(base: UnsafeMutablePointer(mutating: datagram.baseAddress), len: count)
+            return ngtcp2_conn_writev_datagram(
+                native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, 1, time)
+        }
+        if accepted != 0 {
+            datagrams.removeFirst()
+            counters.datagramsSent += 1
+        }
+        switch result {
+        case Int(NGTCP2_ERR_INVALID_STATE), Int(NGTCP2_ERR_INVALID_ARGUMENT):
+            dropDatagram()
+            return Int(NGTCP2_ERR_WRITE_MORE)
+        default:
+            return result
+        }
+    }
+
+    private func dropDatagram() {
+        datagrams.removeFirst()
+        counters.datagramsDropped += 1
+    }
+
+    private func noteTaken(_ stream: QuicStream, _ taken: Int, finished: Bool) {
+        stream.queue.advanceMark(taken)
+        if finished { stream.sendState = .finished }
+        if stream.hasWork {
+            ready.rotate()
+        } else {
+            ready.remove(stream)
+        }
+        guard taken > 0 else { return }
+        if stream.justSent == 0 { justSent.append(stream) }
+        stream.justSent += taken
+    }
+
+    /// Tells the owner what the packet just written has taken, now that ngtcp2 is in a state that allows commands.
+    private func reportSent() {
+        if let stream = pendingStop {
+            pendingStop = nil
+            stop(stream, code: 0)
+        }
+        guard !justSent.isEmpty else { return }
+        for index in justSent.indices {
+            let stream = justSent[index]
+            let count = stream.justSent
+            stream.justSent = 0
+            if isUsable { owner?.connection(self, sent: count, on: stream) }
+        }
+        justSent.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Packets written before
+
+    private func hold(_ packet: UnsafeMutableRawPointer, count: Int, ecn: UInt8) {
+        held.memory.copyMemory(from: packet, byteCount: count)
+        held.count = count
+        held.ecn = ecn
+        held.local = departurePath.local
+        held.remote = departurePath.remote
+    }
+
+    private func heldBatch(into buffer: UnsafeMutableRawBufferPointer) -> OutgoingBatch? {
+        guard buffer.count >= held.count, let base = buffer.baseAddress else { return nil }
+        base.copyMemory(from: held.memory, byteCount: held.count)
+        defer { held.count = 0 }
+        return OutgoingBatch(
+            count: held.count, segmentSize: held.count, remote: held.remote, local: held.local, ecn: held.ecn)
+    }
+
+    private func farewellBatch(into buffer: UnsafeMutableRawBufferPointer) -> OutgoingBatch? {
+        guard let farewell, farewell.isDue, buffer.count >= farewell.packet.count else { return nil }
+        self.farewell?.isDue = false
+        farewell.packet.withUnsafeBytes { buffer.copyMemory(from: $0) }
+        counters.packetsSent += 1
+        counters.bytesSent += farewell.packet.count
+        return OutgoingBatch(
+            count: farewell.packet.count, segmentSize: farewell.packet.count, remote: departurePath.remote,
+            local: departurePath.local, ecn: farewell.ecn)
+    }
+}

@@ -1,0 +1,268 @@
+import CNgtcp2
+import Primitives
+
+/// Why a client connection cannot even be started.
+public enum ConnectError: Error, Equatable, CustomStringConvertible {
+    case trust(TrustError)
+    case library(String)
+
+    public var description: String {
+        switch self {
+        case .trust(let error): error.description
+        case .library(let detail): "the QUIC connection cannot be set up (\(detail))"
+        }
+    }
+}
+
+/// One QUIC v1 connection (RFC 9000), without sockets, threads or a clock.
+///
+/// Datagrams go in by `handle`, packets come out of `nextBatch`, time goes in by `handleTimeout`. After each of these,
+/// ask `nextEvent`, call `nextBatch` until it gives nil, and set a timer for `nextDeadline`.
+public final class QuicConnection {
+    public enum State: Sendable {
+        case handshaking
+        case established
+        /// Closed by this side: what arrives is answered with the same last packet (RFC 9000, section 10.2.1).
+        case closing
+        /// Closed by the peer: nothing more is sent (section 10.2.2).
+        case draining
+        /// Over; it can be forgotten.
+        case closed
+    }
+
+    /// Segments of one batch at most, the limit of UDP_SEGMENT in Linux.
+    public static let maximumBatchPackets = 64
+    /// Bytes of one batch at most: what fits into one UDP datagram over IPv6.
+    public static let maximumBatchBytes = 65_535 - 40 - 8
+    /// Regions of a stream's queue offered to one packet.
+    static let regionLimit = 8
+
+    /// Set it before the next datagram is handled: a stream that the peer opens is refused while there is no owner.
+    public weak var owner: (any QuicConnectionOwner)?
+    public internal(set) var state = State.handshaking
+    public let isServer: Bool
+    /// The owner's own slot.
+    public var context = 0
+
+    let settings: TransportSettings
+    let pool: BlockPool
+    let tls: TLSSession
+    let random: RandomSource
+    /// ngtcp2's connection; set before the initialiser returns.
+    private(set) var native: OpaquePointer!
+
+    var streams: [Int64: QuicStream] = [:]
+    var ready = ReadyList()
+    var datagrams: DatagramQueue
+    /// The connection-level window is used up; no stream can send until the next batch tries again.
+    var isWindowBlocked = false
+
+    /// Which datagrams of a server's socket belong to this connection; nil on a client.
+    let router: ConnectionRouter?
+    var routedIDs: [ConnectionID] = []
+    let loop: UInt8
+
+    // What ngtcp2 is given pointers to, at fixed places.
+    let arrivalPath: NetworkPath
+    let departurePath: NetworkPath
+    let scratchPath: UnsafeMutablePointer<ngtcp2_path_storage>
+    let packetInfo: UnsafeMutablePointer<ngtcp2_pkt_info>
+    let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
+    let vectors: UnsafeMutablePointer<ngtcp2_vec>
+    /// A packet that did not fit into the batch before: it was larger, or takes another path.
+    var held: HeldPacket
+    /// The CONNECTION_CLOSE packet.
+    var farewell: Farewell?
+
+    var events: [ConnectionEvent] = []
+    var pendingClose: PendingClose?
+    /// Streams that the packet just written took bytes of, and one that turned out to be stopped.
+    var justSent: [QuicStream] = []
+    var pendingStop: QuicStream?
+    var wasStatelesslyReset = false
+    /// Inside ngtcp2, where streams must not be taken down.
+    var isInside = false
+    var latest: Instant
+    var counters = ConnectionStatistics()
+
+    /// Starts a client's connection; its first packet waits in `nextBatch`.
+    /// - Parameters:
+    ///   - random: must be unpredictable outside of tests.
+    public static func client(
+        to remote: Endpoint, local: Endpoint, trust: ServerTrust, settings: TransportSettings = TransportSettings(),
+        pool: BlockPool, random: any RandomNumberGenerator, now: Instant
+    ) throws(ConnectError) -> QuicConnection {
+        let checked: CheckedTrust
+        do {
+            checked = try CheckedTrust(trust)
+        } catch {
+            throw .trust(error)
+        }
+        guard let tls = TLSSession.client(checked, protocolName: settings.applicationProtocol) else {
+            throw .library("GnuTLS gives no session")
+        }
+        let connection = QuicConnection(
+            role: nil, tls: tls, remote: remote, local: local, settings: settings, pool: pool,
+            random: RandomSource(random), now: now)
+        try connection.startClient(version: settings.version)
+        return connection
+    }
+
+    /// A server's connection for a client's first packet.
+    static func server(
+        _ arrival: InitialArrival, router: ConnectionRouter, tls: TLSSession, settings: TransportSettings,
+        pool: BlockPool, random: RandomSource, now: Instant
+    ) throws(ConnectError) -> QuicConnection {
+        let connection = QuicConnection(
+            role: router, tls: tls, remote: arrival.remote, local: arrival.local, settings: settings, pool: pool,
+            random: random, now: now)
+        try connection.startServer(arrival)
+        return connection
+    }
+
+    private init(
+        role router: ConnectionRouter?, tls: TLSSession, remote: Endpoint, local: Endpoint,
+        settings: TransportSettings, pool: BlockPool, random: RandomSource, now: Instant
+    ) {
+        isServer = router != nil
+        self.router = router
+        loop = router?.loop ?? 0
+        self.tls = tls
+        self.settings = settings
+        self.pool = pool
+        self.random = random
+        latest = now
+        datagrams = DatagramQueue(limit: settings.datagramQueueLimit)
+        arrivalPath = NetworkPath(local: local, remote: remote)
+        departurePath = NetworkPath(local: local, remote: remote)
+        scratchPath = .allocate(capacity: 1)
+        ngtcp2_path_storage_zero(scratchPath)
+        packetInfo = .allocate(capacity: 1)
+        packetInfo.initialize(to: ngtcp2_pkt_info())
+        regions = .allocate(capacity: Self.regionLimit)
+        regions.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0))
+        vectors = .allocate(capacity: Self.regionLimit)
+        held = HeldPacket(local: local, remote: remote)
+    }
+
+    deinit {
+        if let native { ngtcp2_conn_del(native) }
+        scratchPath.deallocate()
+        packetInfo.deallocate()
+        regions.deallocate()
+        vectors.deallocate()
+        held.memory.deallocate()
+    }
+
+    private func startClient(version: UInt32) throws(ConnectError) {
+        var callbacks = Self.makeCallbacks(isServer: false)
+        var nativeSettings = makeNativeSettings()
+        var parameters = settings.makeTransportParameters()
+        var destination = ConnectionID.random(loop: UInt8(truncatingIfNeeded: random.next()), using: random).native
+        var source = ConnectionID.random(loop: 0, using: random).native
+        let result = ngtcp2_conn_client_new(
+            &native, &destination, &source, arrivalPath.pointer, version, &callbacks, &nativeSettings, &parameters,
+            Unmanaged.passUnretained(self).toOpaque())
+        try finishStart(result)
+    }
+
+    private func startServer(_ arrival: InitialArrival) throws(ConnectError) {
+        var callbacks = Self.makeCallbacks(isServer: true)
+        var nativeSettings = makeNativeSettings()
+        var parameters = settings.makeTransportParameters()
+        let identifier = ConnectionID.random(loop: loop, using: random)
+        parameters.original_dcid = (arrival.originalDestination ?? arrival.destination).native
+        if arrival.originalDestination != nil {
+            parameters.retry_scid = arrival.destination.native
+            parameters.retry_scid_present = 1
+        }
+        var source = identifier.native
+        parameters.stateless_reset_token_present = 1
+        router?.resetToken(for: &source, into: &parameters.stateless_reset_token)
+        var destination = arrival.source.native
+        let result = arrival.token.withUnsafeBufferPointer { token in
+            nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
+            return ngtcp2_conn_server_new(
+                &native, &destination, &source, arrivalPath.pointer, UInt32(NGTCP2_PROTO_VER_V1), &callbacks,
+                &nativeSettings, &parameters, Unmanaged.passUnretained(self).toOpaque())
+        }
+        try finishStart(result)
+        route(arrival.destination)
+        route(identifier)
+    }
+
+    private func makeNativeSettings() -> ngtcp2_settings {
+        var native = settings.makeNative(now: latest)
+        native.rand_ctx.native_handle = Unmanaged.passUnretained(random).toOpaque()
+        return native
+    }
+
+    private func finishStart(_ result: Int32) throws(ConnectError) {
+        guard result == 0, let native else { throw .library(String(cString: ngtcp2_strerror(result))) }
+        tls.attach(to: self)
+        ngtcp2_conn_set_tls_native_handle(native, UnsafeMutableRawPointer(tls.handle))
+        if let keepAlive = settings.keepAlive {
+            ngtcp2_conn_set_keep_alive_timeout(native, UInt64(max(keepAlive.nanoseconds, 1)))
+        }
+    }
+
+    /// ngtcp2 insists that time does not run backwards.
+    func advance(to now: Instant) -> UInt64 {
+        latest = max(latest, now)
+        return latest.nanoseconds
+    }
+}
+
+// MARK: - Getters
+
+extension QuicConnection {
+    public var remote: Endpoint { departurePath.remote }
+    public var local: Endpoint { departurePath.local }
+
+    /// When `handleTimeout` is to be called next.
+    public var nextDeadline: Instant? {
+        switch state {
+        case .handshaking, .established:
+            let expiry = ngtcp2_conn_get_expiry(native)
+            return expiry == .max ? nil : Instant(nanoseconds: expiry)
+        case .closing, .draining: return farewell?.end
+        case .closed: return nil
+        }
+    }
+
+    public func nextEvent() -> ConnectionEvent? { events.isEmpty ? nil : events.removeFirst() }
+
+    /// Bytes that only the two ends of this connection can know (RFC 8446, section 7.5); nil before the handshake is
+    /// complete.
+    public func exportKeyingMaterial(label: String, context: [UInt8], count: Int) -> [UInt8]? {
+        guard state == .established else { return nil }
+        return tls.export(label: label, context: context, count: count)
+    }
+
+    /// The largest datagram that `sendDatagram` can send now, in bytes; 0 when the peer takes none.
+    public var maximumDatagramSize: Int {
+        guard state == .established, let peer = ngtcp2_conn_get_remote_transport_params(native) else { return 0 }
+        let limit = Int(clamping: peer.pointee.max_datagram_frame_size)
+        // Short header with connection ID and packet number, authentication tag, frame type and length.
+        let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + 3
+        return max(min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead), 0)
+    }
+
+    public var statistics: ConnectionStatistics {
+        var result = counters
+        result.streamsOpen = streams.count
+        result.datagramsDropped += datagrams.dropped
+        guard state == .handshaking || state == .established else { return result }
+        var native = ngtcp2_conn_stat()
+        ngtcp2_conn_get_conn_stat(self.native, &native)
+        result.smoothedRTT = .nanoseconds(Int64(clamping: native.smoothed_rtt))
+        result.latestRTT = .nanoseconds(Int64(clamping: native.latest_rtt))
+        result.minimumRTT = .nanoseconds(native.min_rtt == .max ? 0 : Int64(clamping: native.min_rtt))
+        result.congestionWindow = Int(clamping: native.cwnd)
+        result.bytesInFlight = Int(clamping: native.bytes_in_flight)
+        result.pacingRate = Int(exactly: native.pacing_rate.rounded()).map { max($0, 0) } ?? 0
+        result.pathPayload = ngtcp2_conn_get_path_max_tx_udp_payload_size(self.native)
+        for id in streams.keys { result.lostPackets += ngtcp2_conn_get_stream_loss_count(self.native, id) }
+        return result
+    }
+}

@@ -1,0 +1,179 @@
+import CNgtcp2
+import Primitives
+
+/// A server's end of one UDP socket: takes every datagram to the connection it belongs to, accepts new connections, and
+/// answers what belongs to none without keeping anything of it.
+public final class QuicEndpoint {
+    public struct Limits: Sendable {
+        /// Connections at once, those in the handshake included.
+        public var connections = 1024
+        /// Handshakes at once. From half of it on, a client must prove its address by a Retry first.
+        public var handshakes = 256
+        /// Demand that proof always.
+        public var alwaysRetry = false
+        /// Stateless answers that wait to be sent; what comes on top is dropped.
+        public var statelessAnswers = 64
+
+        public init() {}
+    }
+
+    public struct Counters: Equatable, Sendable {
+        public var accepted = 0
+        /// First packets turned away because a limit was reached.
+        public var refused = 0
+        public var retriesSent = 0
+        public var badTokens = 0
+        public var versionNegotiationsSent = 0
+        public var statelessResetsSent = 0
+        /// Answers that found the queue full.
+        public var answersDropped = 0
+        /// Datagrams that are no QUIC packet of ours and got no answer.
+        public var ignored = 0
+    }
+
+    /// A Retry token is good for so long.
+    static let retryTokenLifetime = Interval.seconds(10)
+
+    public let limits: Limits
+    public internal(set) var counters = Counters()
+    let settings: TransportSettings
+    let random: RandomSource
+    let router: ConnectionRouter
+    let tokenKey: [UInt8]
+    var answers: [StatelessAnswer] = []
+    private let identity: ServerIdentity
+    private let pool: BlockPool
+    private var live: [ObjectIdentifier: QuicConnection] = [:]
+    private var accepted: [QuicConnection] = []
+
+    /// - Parameters:
+    ///   - resetKey: 32 secret bytes; with the same key after a restart, clients learn at once that their connection is
+    ///     gone (stateless reset, RFC 9000, section 10.3).
+    ///   - loop: the first byte of every connection ID made here, for steering datagrams to one of several loops.
+    ///   - random: must be unpredictable outside of tests.
+    public init(
+        identity: ServerIdentity, settings: TransportSettings = TransportSettings(), resetKey: [UInt8],
+        limits: Limits = Limits(), loop: UInt8 = 0, pool: BlockPool, random: any RandomNumberGenerator
+    ) {
+        precondition(resetKey.count >= 32, "a reset key has 32 bytes")
+        self.identity = identity
+        self.settings = settings
+        self.limits = limits
+        self.pool = pool
+        self.random = RandomSource(random)
+        router = ConnectionRouter(resetKey: resetKey, loop: loop)
+        tokenKey = self.random.bytes(32)
+    }
+
+    deinit {
+        for connection in live.values { forget(connection) }
+    }
+
+    public var connections: [QuicConnection] { Array(live.values) }
+    public var connectionCount: Int { live.count }
+    public var handshakesInProgress: Int { router.handshakes }
+    /// Connection IDs that lead to a connection.
+    public var routes: Int { router.count }
+
+    /// Takes one UDP payload. Whatever is in it, it does not trap.
+    /// - Returns: the connection that took it, which is then to be served (events, batches, deadline); nil when there is
+    ///   none. A new one also comes out of `nextAccepted`: give it its owner before the next datagram.
+    public func handle(
+        _ datagram: UnsafeRawBufferPointer, from remote: Endpoint, to local: Endpoint, ecn: UInt8, now: Instant
+    ) -> QuicConnection? {
+        guard let base = datagram.baseAddress, datagram.count > 0 else { return nil }
+        var header = ngtcp2_version_cid()
+        let result = ngtcp2_pkt_decode_version_cid(
+            &header, base.assumingMemoryBound(to: UInt8.self), datagram.count, ConnectionID.localLength)
+        switch result {
+        case 0: break
+        case NGTCP2_ERR_VERSION_NEGOTIATION:
+            negotiateVersion(header, count: datagram.count, from: remote, to: local)
+            return nil
+        default:
+            counters.ignored += 1
+            return nil
+        }
+        let bytes = UnsafeRawBufferPointer(start: header.dcid, count: header.dcidlen)
+        guard let identifier = ConnectionID(bytes) else {
+            counters.ignored += 1
+            return nil
+        }
+        if let connection = router.find(identifier) {
+            connection.handle(datagram, from: remote, to: local, ecn: ecn, now: now)
+            return connection
+        }
+        let isLong = base.load(as: UInt8.self) & 0x80 != 0
+        guard isLong else {
+            resetStatelessly(identifier, count: datagram.count, from: remote, to: local)
+            return nil
+        }
+        guard header.version == UInt32(NGTCP2_PROTO_VER_V1) else {
+            negotiateVersion(header, count: datagram.count, from: remote, to: local)
+            return nil
+        }
+        return accept(datagram, from: remote, to: local, ecn: ecn, now: now)
+    }
+
+    /// A connection accepted since the last call, still in its handshake.
+    public func nextAccepted() -> QuicConnection? { accepted.isEmpty ? nil : accepted.removeFirst() }
+
+    /// Forgets a connection, normally one whose state is `closed`.
+    public func remove(_ connection: QuicConnection) {
+        guard live.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        forget(connection)
+    }
+
+    private func forget(_ connection: QuicConnection) {
+        if connection.state == .handshaking { router.handshakeEnded() }
+        for identifier in connection.routedIDs { router.remove(identifier) }
+        connection.routedIDs = []
+        connection.abandon()
+    }
+
+    private func accept(
+        _ datagram: UnsafeRawBufferPointer, from remote: Endpoint, to local: Endpoint, ecn: UInt8, now: Instant
+    ) -> QuicConnection? {
+        guard var arrival = InitialArrival(datagram, from: remote, to: local) else {
+            counters.ignored += 1
+            return nil
+        }
+        guard live.count < limits.connections, router.handshakes < limits.handshakes else {
+            counters.refused += 1
+            refuse(arrival, code: UInt64(NGTCP2_CONNECTION_REFUSED))
+            return nil
+        }
+        switch checkToken(arrival, now: now) {
+        case .none:
+            if limits.alwaysRetry || router.handshakes >= (limits.handshakes + 1) / 2 {
+                demandProof(arrival, now: now)
+                return nil
+            }
+            arrival.token = []
+        case .valid(let original):
+            arrival.originalDestination = original
+        case .invalid:
+            counters.badTokens += 1
+            refuse(arrival, code: UInt64(NGTCP2_INVALID_TOKEN))
+            return nil
+        }
+        guard let tls = TLSSession.server(identity, protocolName: settings.applicationProtocol),
+            let connection = try? QuicConnection.server(
+                arrival, router: router, tls: tls, settings: settings, pool: pool, random: random, now: now)
+        else {
+            counters.refused += 1
+            return nil
+        }
+        router.handshakeStarted()
+        live[ObjectIdentifier(connection)] = connection
+        connection.handle(datagram, from: remote, to: local, ecn: ecn, now: now)
+        if connection.state == .closed {
+            // Not even its first packet was in order.
+            remove(connection)
+            return nil
+        }
+        counters.accepted += 1
+        accepted.append(connection)
+        return connection
+    }
+}

@@ -1,1 +1,0 @@
-// The room for QuicTransport; see docs/ARCHITECTURE.md.

@@ -1,0 +1,102 @@
+import CNgtcp2
+
+/// Why a certificate and a key cannot serve as a server's identity.
+public enum IdentityError: Error, Equatable, CustomStringConvertible {
+    case unreadableCertificate(String)
+    case unreadableKey(String)
+    case keyDoesNotMatchCertificate
+    case library(String)
+
+    public var description: String {
+        switch self {
+        case .unreadableCertificate(let detail):
+            "the certificate is not a readable PEM certificate chain (\(detail))"
+        case .unreadableKey(let detail):
+            "the private key is not a readable, unencrypted PEM key (\(detail))"
+        case .keyDoesNotMatchCertificate:
+            "the private key does not belong to the first certificate of the chain"
+        case .library(let detail):
+            "GnuTLS cannot use the certificate and key (\(detail))"
+        }
+    }
+}
+
+/// A server's certificate chain and private key, checked and ready for use.
+public struct ServerIdentity: Sendable {
+    let credentials: CertificateCredentials
+    /// The pin of this server: SHA-256 of the leaf certificate's SubjectPublicKeyInfo.
+    public let pin: [UInt8]
+
+    /// - Parameters:
+    ///   - certificateChainPEM: the leaf first, then the authorities between it and the root.
+    ///   - privateKeyPEM: the leaf's key, PKCS #8 or SEC 1, not encrypted.
+    public init(certificateChainPEM: [UInt8], privateKeyPEM: [UInt8]) throws(IdentityError) {
+        pin = try Self.leafPin(certificateChainPEM)
+        try Self.checkKey(privateKeyPEM)
+        guard let credentials = CertificateCredentials() else { throw .library("out of memory") }
+        self.credentials = credentials
+        let result = withDatum(certificateChainPEM) { chain in
+            withDatum(privateKeyPEM) { key in
+                gnutls_certificate_set_x509_key_mem(credentials.handle, chain, key, GNUTLS_X509_FMT_PEM)
+            }
+        }
+        if result == GNUTLS_E_CERTIFICATE_KEY_MISMATCH { throw .keyDoesNotMatchCertificate }
+        guard result >= 0 else { throw .library(describe(result)) }
+    }
+
+    private static func leafPin(_ pem: [UInt8]) throws(IdentityError) -> [UInt8] {
+        var list: UnsafeMutablePointer<gnutls_x509_crt_t?>?
+        var count: UInt32 = 0
+        let result = withDatum(pem) { gnutls_x509_crt_list_import2(&list, &count, $0, GNUTLS_X509_FMT_PEM, 0) }
+        guard result >= 0, let list else { throw .unreadableCertificate(describe(result)) }
+        defer {
+            for index in 0..<Int(count) { gnutls_x509_crt_deinit(list[index]) }
+            cngtcp2_gnutls_free(list)
+        }
+        guard count > 0, let leaf = list[0], let pin = publicKeyPin(leaf) else {
+            throw .unreadableCertificate("no certificate")
+        }
+        return pin
+    }
+
+    private static func checkKey(_ pem: [UInt8]) throws(IdentityError) {
+        var key: gnutls_x509_privkey_t?
+        guard gnutls_x509_privkey_init(&key) == 0 else { throw .library("out of memory") }
+        defer { gnutls_x509_privkey_deinit(key) }
+        let result = withDatum(pem) { gnutls_x509_privkey_import2(key, $0, GNUTLS_X509_FMT_PEM, nil, 0) }
+        guard result == 0 else { throw .unreadableKey(describe(result)) }
+    }
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo.
+func publicKeyPin(_ certificate: gnutls_x509_crt_t) -> [UInt8]? {
+    var pin = [UInt8](repeating: 0, count: 32)
+    var size = pin.count
+    let flags = UInt32(GNUTLS_KEYID_USE_SHA256.rawValue)
+    guard gnutls_x509_crt_get_key_id(certificate, flags, &pin, &size) == 0, size == 32 else { return nil }
+    return pin
+}
+
+/// GnuTLS's store of certificates, keys and trusted authorities, shared by all sessions of an endpoint.
+///
+/// Nothing changes it once it is set up, and GnuTLS then allows its use from several threads.
+final class CertificateCredentials: @unchecked Sendable {
+    let handle: gnutls_certificate_credentials_t
+
+    init?() {
+        var handle: gnutls_certificate_credentials_t?
+        guard gnutls_certificate_allocate_credentials(&handle) == 0, let handle else { return nil }
+        self.handle = handle
+    }
+
+    deinit { gnutls_certificate_free_credentials(handle) }
+}
+
+func describe(_ gnutlsError: Int32) -> String { String(cString: gnutls_strerror(gnutlsError)) }
+
+func withDatum<R>(_ bytes: [UInt8], _ body: (UnsafePointer<gnutls_datum_t>) -> R) -> R {
+    bytes.withUnsafeBufferPointer { buffer in
+        var datum = gnutls_datum_t(data: UnsafeMutablePointer(mutating: buffer.baseAddress), size: UInt32(buffer.count))
+        return body(&datum)
+    }
+}

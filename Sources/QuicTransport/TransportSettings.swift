@@ -1,0 +1,79 @@
+import CNgtcp2
+import Primitives
+
+/// The congestion controllers that ngtcp2 brings along.
+public enum CongestionControl: String, Sendable, CaseIterable {
+    case reno, cubic, bbr, bbr2
+}
+
+/// What one side of a connection asks for. Both sides have their own, and none must equal the peer's.
+public struct TransportSettings: Sendable {
+    /// The name both sides must agree on (ALPN, RFC 7301).
+    public var applicationProtocol = "penstock/1"
+    public var congestionControl: CongestionControl = .cubic
+    /// A connection on which nothing arrived for so long is given up (RFC 9000, section 10.1).
+    public var idleTimeout: Interval = .seconds(30)
+    /// A handshake that takes longer is given up.
+    public var handshakeTimeout: Interval = .seconds(10)
+    /// A PING is sent when the connection was quiet for so long; nil for never.
+    public var keepAlive: Interval?
+    /// Bytes a peer may send on one stream ahead of `extendCredit`.
+    public var streamWindow = 4 << 20
+    /// Bytes a peer may send on all streams together ahead of `extendCredit`.
+    public var connectionWindow = 64 << 20
+    /// Bidirectional streams that the peer may have open at once.
+    public var maximumStreams = 4096
+    /// The largest DATAGRAM frame that this side takes (RFC 9221); 0 refuses datagrams.
+    public var maximumDatagramPayload = 65_535
+    /// Datagrams that wait to be sent; the oldest is dropped when one more comes.
+    public var datagramQueueLimit = 256
+    /// The largest UDP payload to send, in bytes, from 1200 to 1500. Larger than 1200 needs path MTU discovery.
+    public var maximumUDPPayload = 1452
+    /// Probes how large packets the path carries (RFC 9000, section 14.3). Without it, packets stay at 1200 bytes.
+    public var pathMTUDiscovery = true
+
+    /// The version a client starts with; tests try others.
+    var version = UInt32(NGTCP2_PROTO_VER_V1)
+
+    public init() {}
+
+    /// Bytes of one packet's buffer: what ngtcp2 may write at most.
+    var packetCapacity: Int { min(max(maximumUDPPayload, 1200), 1500) }
+}
+
+extension CongestionControl {
+    var algorithm: ngtcp2_cc_algo {
+        switch self {
+        case .reno: NGTCP2_CC_ALGO_RENO
+        case .cubic: NGTCP2_CC_ALGO_CUBIC
+        case .bbr: NGTCP2_CC_ALGO_BBR
+        case .bbr2: NGTCP2_CC_ALGO_BBR2
+        }
+    }
+}
+
+extension TransportSettings {
+    func makeNative(now: Instant) -> ngtcp2_settings {
+        var native = ngtcp2_settings()
+        ngtcp2_settings_default(&native)
+        native.cc_algo = congestionControl.algorithm
+        native.initial_ts = now.nanoseconds
+        native.max_tx_udp_payload_size = packetCapacity
+        native.handshake_timeout = UInt64(max(handshakeTimeout.nanoseconds, 1))
+        native.no_pmtud = pathMTUDiscovery ? 0 : 1
+        return native
+    }
+
+    func makeTransportParameters() -> ngtcp2_transport_params {
+        var native = ngtcp2_transport_params()
+        ngtcp2_transport_params_default(&native)
+        native.initial_max_data = UInt64(max(connectionWindow, 0))
+        native.initial_max_stream_data_bidi_local = UInt64(max(streamWindow, 0))
+        native.initial_max_stream_data_bidi_remote = UInt64(max(streamWindow, 0))
+        native.initial_max_streams_bidi = UInt64(max(maximumStreams, 0))
+        native.max_idle_timeout = UInt64(max(idleTimeout.nanoseconds, 0))
+        native.max_datagram_frame_size = UInt64(max(maximumDatagramPayload, 0))
+        native.active_connection_id_limit = 4
+        return native
+    }
+}

@@ -1,0 +1,49 @@
+/// Opens one direction of the control stream, where every chunk is one message. Not for use by two threads at once.
+public final class MessageOpener {
+    /// The most bytes in one message.
+    public static let maximumMessage = ChunkFormat.maximumMessage
+    /// The most messages that wait for `nextMessage`.
+    public static let maximumWaiting = 64
+
+    private var reader: ChunkReader
+    private var current: [UInt8] = []
+    private var filled = 0
+    /// Oldest last.
+    private var waiting: [[UInt8]] = []
+
+    public init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
+        reader = ChunkReader(secret: secret, direction: direction, stream: stream, cipher: cipher)
+    }
+
+    /// Messages and clear bytes verified so far.
+    public var chunks: UInt64 { reader.chunks }
+    public var bytes: UInt64 { reader.bytes }
+
+    /// True where the stream may end: at least one message was opened, and nothing of another has come.
+    public var isBetweenChunks: Bool { reader.isBetweenChunks }
+
+    /// The oldest message not yet taken.
+    public func nextMessage() -> [UInt8]? { waiting.popLast() }
+
+    /// Takes all of `input`. After an error every further call throws it again; messages before it can be taken.
+    public func open(_ input: UnsafeRawBufferPointer) throws(OpenError) {
+        var input = input
+        while true {
+            switch try reader.next(&input) {
+            case .needsInput:
+                return
+            case .chunkBegan(let length):
+                guard length <= Self.maximumMessage else { throw reader.fail(.messageTooLong(length)) }
+                current = [UInt8](repeating: 0, count: length)
+                filled = 0
+            case .payload:
+                filled += current.withUnsafeMutableBytes {
+                    reader.decrypt(&input, into: UnsafeMutableRawBufferPointer(rebasing: $0[filled...]))
+                }
+            case .chunkEnded:
+                guard waiting.count < Self.maximumWaiting else { throw reader.fail(.tooManyMessages) }
+                waiting.insert(current, at: 0)
+            }
+        }
+    }
+}

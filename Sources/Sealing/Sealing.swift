@@ -1,1 +1,0 @@
-// The room for Sealing; see docs/ARCHITECTURE.md.

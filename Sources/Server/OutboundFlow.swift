@@ -1,0 +1,43 @@
+import Primitives
+import QuicTransport
+import Tunnel
+
+/// One flow: a client's stream on one side, a dialled socket on the other.
+final class OutboundFlow {
+    enum Phase {
+        /// The request is not whole yet.
+        case awaitingRequest
+        case dialling(deadline: Instant)
+        case open
+        /// The reply said no; the stream ends.
+        case refused
+    }
+
+    let id: OutboundID
+    unowned let session: ServerSession
+    let stream: QuicStream
+    let sealed: FlowStream
+    /// Bytes for the socket.
+    var queue: BlockQueue
+    var phase = Phase.awaitingRequest
+    /// The client's FIN has come.
+    var clientFinished = false
+    /// The socket has been told of it.
+    var toldFinished = false
+    /// The socket has reached its end; our FIN is on the stream.
+    var socketEnded = false
+    /// The socket is not read because the stream's queue is full.
+    var isPaused = false
+    /// The program has been asked to write and has not emptied the queue yet.
+    var isWriting = false
+    /// The program has a socket for this flow.
+    var hasSocket = false
+
+    init(id: OutboundID, session: ServerSession, stream: QuicStream, sealed: FlowStream, pool: BlockPool) {
+        self.id = id
+        self.session = session
+        self.stream = stream
+        self.sealed = sealed
+        queue = BlockQueue(pool: pool)
+    }
+}

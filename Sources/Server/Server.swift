@@ -1,1 +1,0 @@
-// The room for Server; see docs/ARCHITECTURE.md.

@@ -1,0 +1,138 @@
+import Primitives
+import QuicTransport
+import Tunnel
+
+/// What the program tells the engine of its sockets.
+extension ServerEngine {
+    /// - Parameter bound: the address that the socket dialled from.
+    public func dialSucceeded(_ id: OutboundID, bound: Endpoint?, now: Instant) {
+        last = now
+        guard let flow = flow(id), case .dialling = flow.phase else { return }
+        flow.phase = .open
+        flow.session.dials -= 1
+        counters.dialsSucceeded += 1
+        let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
+        guard flow.sealed.send(message: reply.encode(), to: flow.stream) else { return cut(flow, .resourceLimit) }
+        markDirty(flow.session)
+        requestWrite(flow)
+    }
+
+    public func dialFailed(_ id: OutboundID, _ failure: DialFailure, now: Instant) {
+        last = now
+        guard let flow = flow(id), case .dialling = flow.phase else { return }
+        counters.dialsFailed += 1
+        refuse(flow, failure.reply)
+    }
+
+    /// How many bytes may be read from the socket now; zero asks the program to wait for `ServerAction.read`.
+    public func roomToRead(_ id: OutboundID) -> Int {
+        guard let flow = flow(id), case .open = flow.phase, !flow.socketEnded else { return 0 }
+        let room = settings.unsentLimit - flow.stream.unsent
+        if room <= 0 {
+            flow.isPaused = true
+            return 0
+        }
+        return room
+    }
+
+    /// Bytes that were read from the socket.
+    public func socketRead(_ id: OutboundID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
+        last = now
+        guard let flow = flow(id), case .open = flow.phase else { return }
+        let taken = flow.sealed.seal(bytes, to: flow.stream)
+        counters.bytesSealed += UInt64(taken)
+        markDirty(flow.session)
+        // Bytes that were read cannot be given back to the socket.
+        if taken < bytes.count { cut(flow, .resourceLimit) }
+    }
+
+    /// The socket's FIN.
+    public func socketEnded(_ id: OutboundID, now: Instant) {
+        last = now
+        guard let flow = flow(id), !flow.socketEnded else { return }
+        flow.socketEnded = true
+        flow.session.connection.finish(flow.stream)
+        markDirty(flow.session)
+        releaseIfDone(flow)
+    }
+
+    /// The socket's RST, or any other end of it.
+    public func socketFailed(_ id: OutboundID, now: Instant) {
+        last = now
+        guard let flow = flow(id) else { return }
+        counters.flowsReset += 1
+        cut(flow, .flowReset)
+    }
+
+    /// The bytes that wait for the socket, where they lie. `body` returns false to stop.
+    public func pendingRegions(_ id: OutboundID, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        flow(id)?.queue.forEachRegion(body)
+    }
+
+    /// The socket took so many of them.
+    public func wrote(_ id: OutboundID, _ count: Int, now: Instant) {
+        last = now
+        guard let flow = flow(id) else { return }
+        flow.queue.consume(count)
+        extendCredit(flow)
+        if flow.queue.isEmpty {
+            flow.isWriting = false
+            finishWritingIfDue(flow)
+        }
+    }
+
+    // MARK: - Shared with the stream's side
+
+    func requestWrite(_ flow: OutboundFlow) {
+        guard case .open = flow.phase else { return }
+        if !flow.queue.isEmpty {
+            if !flow.isWriting {
+                flow.isWriting = true
+                append(.write(flow.id))
+            }
+        } else {
+            finishWritingIfDue(flow)
+        }
+    }
+
+    private func finishWritingIfDue(_ flow: OutboundFlow) {
+        guard flow.clientFinished, !flow.toldFinished, flow.queue.isEmpty else { return }
+        flow.toldFinished = true
+        append(.finishWriting(flow.id))
+        releaseIfDone(flow)
+    }
+
+    /// Both directions are through: the socket can go. The stream finishes on its own.
+    private func releaseIfDone(_ flow: OutboundFlow) {
+        if flow.toldFinished && flow.socketEnded { release(flow, reset: false) }
+    }
+
+    func extendCredit(_ flow: OutboundFlow) {
+        let credit = flow.sealed.newCredit(held: flow.queue.count + flow.queue.staged)
+        guard credit > 0 else { return }
+        flow.session.connection.extendCredit(on: flow.stream, by: credit)
+        markDirty(flow.session)
+    }
+
+    /// Ends a flow with a reply that says no.
+    func refuse(_ flow: OutboundFlow, _ code: FlowReplyCode) {
+        let connection = flow.session.connection
+        if flow.sealed.send(message: FlowReply(code).encode(), to: flow.stream) {
+            connection.finish(flow.stream)
+        } else {
+            connection.reset(flow.stream, code: TunnelErrorCode.resourceLimit.rawValue)
+        }
+        connection.stopReceiving(flow.stream, code: TunnelErrorCode.noError.rawValue)
+        markDirty(flow.session)
+        release(flow, reset: true)
+    }
+
+    /// Ends a flow both ways at once.
+    func cut(_ flow: OutboundFlow, _ code: TunnelErrorCode) {
+        let connection = flow.session.connection
+        connection.reset(flow.stream, code: code.rawValue)
+        connection.stopReceiving(flow.stream, code: code.rawValue)
+        markDirty(flow.session)
+        release(flow, reset: true)
+    }
+}

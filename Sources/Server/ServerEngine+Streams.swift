@@ -1,0 +1,166 @@
+import Primitives
+import QuicTransport
+import Sealing
+import Tunnel
+
+/// What the transport tells the engine of a client's streams.
+extension ServerEngine: QuicConnectionOwner {
+    /// The flow of a stream that still has one.
+    private func flow(of stream: QuicStream) -> OutboundFlow? {
+        guard stream.context >= 0, stream.context < flows.count, let flow = flows[stream.context],
+            flow.stream === stream
+        else { return nil }
+        return flow
+    }
+
+    public func connection(_ connection: QuicConnection, opened stream: QuicStream) {
+        stream.context = -1
+        guard let session = session(of: connection) else { return }
+        // The hello may come in the very datagram that completes the handshake.
+        carryOutEvents(session)
+        switch session.phase {
+        case .awaitingHello(let secret, _) where stream.id.rawValue == TunnelProtocol.controlStream:
+            session.control = (
+                stream, ControlStream(secret: secret, role: .server, cipher: settings.cipher, random: &random)
+            )
+        case .open(let secret):
+            let sealed = FlowStream(
+                secret: secret, stream: stream.id.rawValue, role: .server, cipher: settings.cipher, random: &random)
+            _ = insertFlow(session: session, stream: stream, sealed: sealed)
+        case .handshaking, .awaitingHello, .ended:
+            // Nobody opens a flow before the server knows who it is.
+            connection.reset(stream, code: TunnelErrorCode.protocolViolation.rawValue)
+            connection.stopReceiving(stream, code: TunnelErrorCode.protocolViolation.rawValue)
+        }
+    }
+
+    public func connection(
+        _ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream
+    ) {
+        guard let flow = flow(of: stream) else {
+            connection.extendCredit(on: stream, by: bytes.count)
+            if let session = session(of: connection), let control = session.control, control.stream === stream {
+                receiveControl(bytes, session, control.sealed)
+            }
+            return
+        }
+        let before = flow.sealed.bytesOpened
+        do {
+            let message = try flow.sealed.open(bytes, into: &flow.queue)
+            counters.bytesOpened += flow.sealed.bytesOpened - before
+            if let message { begin(flow, message) }
+        } catch {
+            counters.sealingFailures += 1
+            return cut(flow, error == .outOfMemory ? .resourceLimit : .sealingFailed)
+        }
+        guard self.flow(of: stream) === flow else { return }
+        extendCredit(flow)
+        requestWrite(flow)
+    }
+
+    public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
+        guard let flow = flow(of: stream) else { return }
+        guard flow.sealed.isBetweenChunks else {
+            counters.sealingFailures += 1
+            return cut(flow, .sealingFailed)
+        }
+        flow.clientFinished = true
+        requestWrite(flow)
+    }
+
+    public func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
+        end(stream)
+    }
+
+    public func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64) {
+        end(stream)
+    }
+
+    /// The client's RST.
+    private func end(_ stream: QuicStream) {
+        guard let flow = flow(of: stream) else { return }
+        counters.flowsReset += 1
+        cut(flow, .flowReset)
+    }
+
+    public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
+        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= settings.unsentLimit / 2 else { return }
+        flow.isPaused = false
+        append(.read(flow.id))
+    }
+
+    public func connection(_ connection: QuicConnection, closed stream: QuicStream) {
+        // Both directions ended in order. What waits for the socket is still written.
+    }
+
+    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+
+    public func connectionCanOpenStreams(_ connection: QuicConnection) {}
+
+    // MARK: - Requests
+
+    private func begin(_ flow: OutboundFlow, _ message: [UInt8]) {
+        let request: FlowRequest
+        do {
+            request = try FlowRequest(parsing: message)
+        } catch {
+            guard let code = error.reply else {
+                counters.sealingFailures += 1
+                return cut(flow, .protocolViolation)
+            }
+            return refuse(flow, code)
+        }
+        guard request.command == .connect else { return refuse(flow, .commandNotSupported) }
+        // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
+        guard case .endpoint(let destination) = request.destination else {
+            return refuse(flow, .addressTypeNotSupported)
+        }
+        guard settings.policy.allows(destination) else {
+            counters.dialsDenied += 1
+            return refuse(flow, .notAllowed)
+        }
+        guard flow.session.dials < settings.maximumDialsPerConnection else {
+            counters.flowsRefusedByLimit += 1
+            return refuse(flow, .tooManyFlows)
+        }
+        flow.session.dials += 1
+        flow.hasSocket = true
+        let deadline = last + settings.dialTimeout
+        flow.phase = .dialling(deadline: deadline)
+        scheduleDial(flow, deadline: deadline)
+        counters.dials += 1
+        append(.dial(flow.id, destination))
+    }
+
+    // MARK: - Control
+
+    private func receiveControl(_ bytes: UnsafeRawBufferPointer, _ session: ServerSession, _ control: ControlStream) {
+        do {
+            try control.receive(bytes)
+            while let message = control.nextMessage() { try receive(message, session, control) }
+        } catch {
+            if case .awaitingHello = session.phase { return refuse(session) }
+            session.connection.close(
+                code: TunnelErrorCode.protocolViolation.rawValue, message: "control stream: \(error)", now: last)
+        }
+    }
+
+    private func receive(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) throws {
+        guard let stream = session.control?.stream else { return }
+        switch session.phase {
+        case .awaitingHello(let secret, _):
+            let hello = try Hello(parsing: message)
+            session.phase = .open(secret)
+            let welcome = Welcome(
+                maximumFlows: UInt32(clamping: settings.maximumFlowsPerConnection), software: settings.software)
+            _ = control.send(welcome.encode(), to: stream)
+            append(.log(.connected(session.connection.remote, software: hello.software)))
+        case .open:
+            if case .ping(let number) = try ControlMessage(parsing: message) {
+                _ = control.send(ControlMessage.pong(number).encode(), to: stream)
+            }
+        case .handshaking, .ended:
+            break
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import Primitives
+import QuicTransport
+import Sealing
+import Tunnel
+
+/// One client's connection.
+final class ServerSession {
+    enum Phase {
+        case handshaking
+        /// The secret is known, the hello has not come.
+        case awaitingHello(SessionSecret, deadline: Instant)
+        case open(SessionSecret)
+        case ended
+    }
+
+    let connection: QuicConnection
+    let index: Int
+    var phase = Phase.handshaking
+    var control: (stream: QuicStream, sealed: ControlStream)?
+    /// Live flows of this client, by their index in the engine's table.
+    var flows: Set<Int> = []
+    var dials = 0
+    /// In the engine's list of connections that may have something to send.
+    var isDirty = false
+    /// The connection's earliest entry in the engine's deadline heap.
+    var scheduled: Instant?
+
+    init(connection: QuicConnection, index: Int) {
+        self.connection = connection
+        self.index = index
+    }
+}

@@ -1,0 +1,34 @@
+import Primitives
+import QuicTransport
+import Sealing
+
+/// What a server engine needs to know; all of it comes from the configuration.
+public struct ServerSettings: Sendable {
+    public var transport = TransportSettings()
+    public var identity: ServerIdentity
+    public var key: PreSharedKey
+    public var cipher = Cipher.aes256gcm
+    /// Name and version, told to clients.
+    public var software = "penstock"
+    public var policy = DialPolicy()
+    /// Keeps stateless resets valid over a restart: 32 bytes that only this server can know.
+    public var resetKey: [UInt8]
+    public var maximumConnections = 1_024
+    public var alwaysRetry = false
+    public var maximumFlowsPerConnection = 4_096
+    /// Dials under way per connection. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
+    /// dials that hang do not block anybody else.
+    public var maximumDialsPerConnection = 1_024
+    /// A dial that nobody answers is given up after so long.
+    public var dialTimeout: Interval = .seconds(60)
+    /// How long a client may take to say hello, after the QUIC handshake.
+    public var helloTimeout: Interval = .seconds(10)
+    /// Sealed bytes that may wait on a stream before its socket is no longer read.
+    public var unsentLimit = 512 << 10
+
+    public init(identity: ServerIdentity, key: PreSharedKey, resetKey: [UInt8]) {
+        self.identity = identity
+        self.key = key
+        self.resetKey = resetKey
+    }
+}

@@ -1,0 +1,54 @@
+/// A message of the control stream after hello and welcome; one chunk each.
+public enum ControlMessage: Hashable, Sendable {
+    /// The other end answers at once with `pong` and the same number. Either way.
+    case ping(UInt64)
+    case pong(UInt64)
+    /// The server takes no new flows and goes away when those it has are over. Server to client.
+    case drain(reason: String)
+    /// The server ends the connection; the code is one of `TunnelErrorCode`, known to this version or not. Server to
+    /// client.
+    case kick(code: UInt64, reason: String)
+
+    private enum Kind {
+        static let ping: UInt8 = 1
+        static let pong: UInt8 = 2
+        static let drain: UInt8 = 3
+        static let kick: UInt8 = 4
+    }
+
+    /// Type, body. Of a reason, control characters are left out, and what is beyond 255 bytes.
+    public func encode() -> [UInt8] {
+        var bytes: [UInt8] = []
+        switch self {
+        case .ping(let number):
+            bytes.append(Kind.ping)
+            bytes.append(bigEndian: number)
+        case .pong(let number):
+            bytes.append(Kind.pong)
+            bytes.append(bigEndian: number)
+        case .drain(let reason):
+            bytes.append(Kind.drain)
+            bytes.append(text: wireText(reason))
+        case .kick(let code, let reason):
+            bytes.append(Kind.kick)
+            bytes.append(bigEndian: code)
+            bytes.append(text: wireText(reason))
+        }
+        return bytes
+    }
+
+    /// - Throws: `unknownType` for a message of a later version, which the receiver ignores.
+    public init(parsing bytes: [UInt8]) throws(MessageError) {
+        var reader = ByteReader(bytes)
+        let type = try reader.byte()
+        switch type {
+        case Kind.ping: self = .ping(try reader.integer(UInt64.self))
+        case Kind.pong: self = .pong(try reader.integer(UInt64.self))
+        case Kind.drain: self = .drain(reason: try reader.text())
+        case Kind.kick:
+            let code = try reader.integer(UInt64.self)
+            self = .kick(code: code, reason: try reader.text())
+        default: throw .unknownType(type)
+        }
+    }
+}

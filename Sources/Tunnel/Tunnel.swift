@@ -1,1 +1,0 @@
-// The room for Tunnel; see docs/ARCHITECTURE.md.

@@ -1,0 +1,260 @@
+import ArgumentParser
+import Client
+import FlowNAT
+import LinuxIO
+import Logging
+import Packets
+import Primitives
+import QuicTransport
+
+/// The running client: a client engine between a TUN device and a UDP socket.
+final class ClientProgram {
+    /// Packets or datagrams taken from one descriptor before the others get their turn.
+    private static let budget = 256
+
+    private let configuration: ClientConfiguration
+    private let logger = Logger(label: "client")
+    private let loop: EventLoop
+    private let tun: TunDevice
+    private let routing: ClientRouting
+    private let engine: ClientEngine
+    private let resolver = Resolver()
+    private let sender = DatagramSender()
+    private let packet = PacketBuffer()
+    private let vectors = IOVectors(capacity: PacketBuffer.maximumRegions + 1)
+    private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: TunDevice.maximumPacket, alignment: 16)
+    private var socket: UDPSocket?
+    private var tunHasMore = false
+    private var socketHasMore = false
+    /// Where the server's name led, and which of its addresses is tried next.
+    private var candidates: [Endpoint] = []
+    private var isStopping = false
+
+    init(_ configuration: ClientConfiguration) throws {
+        self.configuration = configuration
+        do {
+            raiseDescriptorLimit()
+            loop = try EventLoop()
+            tun = try TunDevice(name: configuration.tun.name, offload: configuration.tun.offload == .auto)
+            routing = try Self.prepare(tun, configuration)
+        } catch {
+            throw RunError("\(error)")
+        }
+        let pool = BlockPool(byteLimit: configuration.limits.memory)
+        engine = ClientEngine(
+            settings: Self.settings(configuration, tunOffloads: tun.offload.contains(.tso4)), pool: pool,
+            random: SystemRandom(), now: MonotonicClock.now)
+    }
+
+    deinit { input.deallocate() }
+
+    private static func prepare(_ tun: TunDevice, _ configuration: ClientConfiguration) throws -> ClientRouting {
+        let netlink = try Netlink()
+        let index = try netlink.interfaceIndex(tun.name)
+        for address in configuration.tun.addresses {
+            try netlink.addAddress(address.address, prefixLength: address.prefixLength, index: index)
+        }
+        try netlink.setUp(index, mtu: configuration.tun.mtu)
+        let routes = configuration.routes
+        return try ClientRouting(
+            netlink: netlink, interface: index, capture: routes.capture, exclude: routes.exclude, table: routes.table,
+            mark: routes.mark, rulePriority: routes.priority)
+    }
+
+    private static func settings(_ configuration: ClientConfiguration, tunOffloads: Bool) -> ClientSettings {
+        let trust: ServerTrust =
+            switch configuration.trust {
+            case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
+            case .pin(let digest): .pinnedKey(sha256: digest)
+            }
+        var settings = ClientSettings(trust: trust, key: configuration.key.preSharedKey)
+        settings.cipher = configuration.cipher.cipher
+        settings.software = "penstock \(penstockVersion)"
+        settings.flows.maximumFlows = configuration.limits.flows
+        settings.flows.mtu = configuration.tun.mtu
+        settings.flows.offload = tunOffloads
+        settings.firstReconnectDelay = configuration.reconnect.firstDelay
+        settings.maximumReconnectDelay = configuration.reconnect.maximumDelay
+        configuration.quic.apply(to: &settings.transport)
+        settings.transport.keepAlive = configuration.quic.keepAlive
+        return settings
+    }
+
+    // MARK: - Running
+
+    func run() throws {
+        do {
+            try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
+            try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
+            try loop.add(tun.descriptor, Handler { [unowned self] in if $0 != .writable { readTun() } })
+            try routing.install()
+        } catch {
+            throw RunError("\(error)")
+        }
+        logger.info(
+            "ready", metadata: ["tun": "\(tun.name)", "server": "\(configuration.server)", "offload": "\(offloads)"])
+        for interface in strictReversePathFilter(["all", "default"]) {
+            logger.warning(
+                "strict reverse path filtering drops the server's answers; set net.ipv4.conf.\(interface).rp_filter to 2"
+            )
+        }
+        loop.run { [self] in turn() }
+        logStatistics()
+        do {
+            try routing.remove()
+        } catch {
+            logger.error("routes and rules were not all removed: \(error)")
+        }
+        logger.info("stopped")
+    }
+
+    private var offloads: String { tun.offload.contains(.tso4) ? "on" : "off" }
+
+    /// Everything that is to be done before the loop may sleep; answers when it must wake.
+    private func turn() -> Instant? {
+        if tunHasMore { readTun() }
+        if socketHasMore { readSocket() }
+        let now = MonotonicClock.now
+        if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
+        carryOutEvents()
+        writeTun(now: now)
+        flushSocket(now: now)
+        // Sending reopens windows, which makes more packets for the TUN.
+        writeTun(now: now)
+        carryOutEvents()
+        if isStopping { loop.stop() }
+        if tunHasMore || socketHasMore { return now }
+        return engine.nextDeadline
+    }
+
+    private func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        logger.info("stopping")
+        engine.stop(now: MonotonicClock.now)
+    }
+
+    // MARK: - TUN
+
+    private func readTun() {
+        tunHasMore = false
+        let now = MonotonicClock.now
+        do {
+            for _ in 0..<Self.budget {
+                guard let (count, header) = try tun.read(into: input) else { return }
+                engine.handlePacket(UnsafeRawBufferPointer(rebasing: input[..<count]), offload: header, now: now)
+            }
+            tunHasMore = true
+        } catch {
+            // The device is gone: somebody deleted it.
+            logger.error("the TUN device cannot be read any more: \(error)")
+            stop()
+        }
+    }
+
+    private func writeTun(now: Instant) {
+        while engine.nextPacket(into: packet, now: now) {
+            vectors.clear()
+            _ = vectors.add(packet.headBytes)
+            for region in packet.regions { _ = vectors.add(region) }
+            // What the device does not take is lost as on any link; TCP sends it again.
+            _ = tun.write(header: packet.offload, vectors: vectors.vectors)
+        }
+    }
+
+    // MARK: - The server
+
+    private func readSocket() {
+        guard let socket else { return }
+        let now = MonotonicClock.now
+        let local = socket.local
+        socketHasMore = socket.receive(
+            { datagram, from, _, ecn in
+                engine.handleDatagram(datagram, from: from, to: local, ecn: ecn, now: now)
+            }, budget: Self.budget)
+    }
+
+    private func flushSocket(now: Instant) {
+        guard let socket else { return }
+        sender.send(on: socket, usesLocalAddress: false) { engine.nextBatch(into: $0, now: now) }
+    }
+
+    private func carryOutEvents() {
+        while let event = engine.nextEvent() {
+            switch event {
+            case .connectionWanted:
+                connect()
+            case .connected(let software):
+                logger.info("connected", metadata: ["server": "\(configuration.server)", "software": "\(software)"])
+            case .disconnected(let reason, let delay):
+                logger.error("no tunnel: \(reason)", metadata: ["next-attempt-in": "\(milliseconds(delay))"])
+            case .notice(let text):
+                logger.notice("\(text)")
+            }
+        }
+    }
+
+    private func milliseconds(_ delay: Interval) -> String { "\(delay.nanoseconds / 1_000_000)ms" }
+
+    private func connect() {
+        let server = configuration.server
+        if !candidates.isEmpty { return connect(to: candidates.removeFirst()) }
+        resolver.resolve(host: server.host.description, port: server.port, loop: loop) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success(let endpoints):
+                candidates = endpoints
+                connect(to: candidates.removeFirst())
+            case .failure(let error):
+                engine.connectFailed("\(error)", now: MonotonicClock.now)
+            }
+        }
+    }
+
+    private func connect(to remote: Endpoint) {
+        let now = MonotonicClock.now
+        if let old = socket { loop.remove(old.descriptor) }
+        sender.clear()
+        socketHasMore = false
+        do {
+            let any: IPAddress = remote.address.isIPv4 ? .v4(IPv4Address(0)) : .v6(IPv6Address(high: 0, low: 0))
+            let socket = try UDPSocket(
+                bind: Endpoint(any, 0), mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
+            try loop.add(
+                socket.descriptor,
+                Handler { [unowned self] readiness in
+                    // Writable needs nothing here: every turn flushes.
+                    if readiness != .writable { readSocket() }
+                })
+            self.socket = socket
+            logger.debug("connecting", metadata: ["to": "\(remote)"])
+            engine.connect(to: remote, local: socket.local, now: now)
+        } catch {
+            socket = nil
+            engine.connectFailed("\(error)", now: now)
+        }
+    }
+
+    // MARK: - Statistics
+
+    private func logStatistics() {
+        let counters = engine.counters
+        let flows = engine.flowCounters
+        let connection = engine.connectionStatistics
+        logger.info(
+            "statistics",
+            metadata: [
+                "flows_open": "\(counters.flowsOpen)", "flows_opened": "\(counters.flowsOpened)",
+                "flows_connected": "\(counters.flowsConnected)", "flows_refused": "\(counters.flowsRefused)",
+                "flows_reset": "\(counters.flowsReset)", "streams_opened": "\(counters.streamsOpened)",
+                "bytes_sealed": "\(counters.bytesSealed)", "bytes_opened": "\(counters.bytesOpened)",
+                "sealing_failures": "\(counters.sealingFailures)", "connects": "\(counters.connects)",
+                "dropped_without_tunnel": "\(counters.droppedWithoutTunnel)",
+                "packets_in": "\(flows.packetsIn)", "packets_out": "\(flows.packetsOut)",
+                "retransmissions": "\(flows.retransmissions)", "out_of_order": "\(flows.outOfOrder)",
+                "unsupported": "\(flows.unsupportedProtocol)", "blocks": "\(engine.pool.outstanding)",
+                "rtt_us": "\((connection?.smoothedRTT.nanoseconds ?? 0) / 1_000)",
+                "quic_lost": "\(connection?.lostPackets ?? 0)",
+            ])
+    }
+}

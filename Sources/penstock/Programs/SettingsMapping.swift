@@ -1,0 +1,47 @@
+import LinuxIO
+import QuicTransport
+import Sealing
+
+// From what the configuration says to what the engines take.
+
+extension CipherSetting {
+    var cipher: Cipher {
+        switch self {
+        case .aes256Gcm: .aes256gcm
+        case .chacha20Poly1305: .chacha20poly1305
+        }
+    }
+}
+
+extension OffloadSetting {
+    var offload: Offload {
+        switch self {
+        case .auto: .auto
+        case .off: .off
+        }
+    }
+}
+
+extension QuicSettings {
+    func apply(to settings: inout TransportSettings) {
+        settings.congestionControl =
+            switch congestionControl {
+            case .reno: .reno
+            case .cubic: .cubic
+            case .bbr: .bbr
+            case .bbr2: .bbr2
+            }
+        settings.idleTimeout = idleTimeout
+        settings.streamWindow = streamWindow
+        settings.connectionWindow = connectionWindow
+        // No datagrams are spoken yet (docs/PROTOCOL.md).
+        settings.maximumDatagramPayload = 0
+    }
+}
+
+extension SharedKey {
+    var preSharedKey: PreSharedKey {
+        guard let key = PreSharedKey(bytes) else { preconditionFailure("a shared key has 32 bytes") }
+        return key
+    }
+}

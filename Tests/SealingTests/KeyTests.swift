@@ -1,0 +1,72 @@
+import SimNet
+import Testing
+
+@testable import Sealing
+
+@Suite struct KeyTests {
+    static let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+    @Test func textFormBothWays() throws {
+        #expect(PreSharedKey(run(from: 0))?.base64 == Self.text)
+        let key = try PreSharedKey(base64: Self.text)
+        #expect(key == PreSharedKey(run(from: 0)))
+        #expect(key != PreSharedKey(run(from: 1)))
+        #expect(try PreSharedKey(base64: "  \(Self.text)\r\n") == key)
+    }
+
+    @Test(arguments: [
+        ("", KeyTextError.empty), (" \n", .empty), ("AAEC", .wrongLength(3)),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", .notBase64),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gIQ==", .wrongLength(34)),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=", .notBase64),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd Hh8", .notBase64),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH===", .notBase64), ("====", .notBase64),
+        ("-_ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", .notBase64), ("ключ", .notBase64),
+    ])
+    func badText(_ text: String, _ error: KeyTextError) {
+        #expect(throws: error) { try PreSharedKey(base64: text) }
+        #expect(!error.description.contains(text) || text.isEmpty || text == " \n")
+    }
+
+    @Test func wrongSizes() {
+        #expect(PreSharedKey([]) == nil)
+        #expect(PreSharedKey([UInt8](repeating: 0, count: 31)) == nil)
+        #expect(PreSharedKey([UInt8](repeating: 0, count: 33)) == nil)
+    }
+
+    @Test func generatedKeysDiffer() throws {
+        var random = SeededRandom(seed: 1)
+        let keys = (0..<3).map { _ in PreSharedKey.generate(using: &random) }
+        #expect(keys[0] != keys[1] && keys[1] != keys[2])
+        #expect(try PreSharedKey(base64: keys[0].base64) == keys[0])
+    }
+
+    @Test func secretsDoNotPrint() {
+        let key = PreSharedKey(run(from: 0))!
+        var dumped = ""
+        dump(key, to: &dumped)
+        dump(Channel().secret, to: &dumped)
+        #expect("\(key) \(String(reflecting: key)) \(Channel().secret)" == "(secret) (secret) (secret)")
+        #expect(!dumped.contains("SecretBytes") && !dumped.contains("0x"))
+    }
+
+    @Test func base64OfEverySize() {
+        var random = SeededRandom(seed: 9)
+        for size in 0...64 {
+            let bytes = randomBytes(size, &random)
+            let text = Base64.encode(bytes)
+            #expect(text.utf8.count == (size + 2) / 3 * 4)
+            #expect(Base64.decode(text) == bytes)
+        }
+        // RFC 4648, section 10.
+        #expect(Base64.encode("foobar".utf8) == "Zm9vYmFy")
+        #expect(Base64.encode("fooba".utf8) == "Zm9vYmE=")
+        #expect(Base64.encode("foob".utf8) == "Zm9vYg==")
+    }
+
+    @Test func cipherNames() {
+        #expect(Cipher(rawValue: "aes-256-gcm") == .aes256gcm)
+        #expect(Cipher(rawValue: "chacha20-poly1305") == .chacha20poly1305)
+        #expect(Cipher.standard == .aes256gcm)
+    }
+}
