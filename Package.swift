@@ -76,6 +76,9 @@ let package = Package(
             ]),
         tests(
             "ProgramTests",
-            ["penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log")]),
+            [
+                "penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
     ]
 )

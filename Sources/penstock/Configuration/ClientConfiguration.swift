@@ -106,12 +106,11 @@ extension ClientConfiguration {
 
 extension ClientConfiguration.Trust {
     init?(_ root: ConfigurationSection) {
-        guard let section = root.optionalSection("trust") else {
-            if !root.has("trust") {
-                root.refuse("trust", "'trust' is missing", remedy: "add 'trust: { ca-file: ca.crt }'")
-            }
+        guard root.has("trust") else {
+            root.refuse("trust", "'trust' is missing", remedy: "add 'trust: { ca-file: ca.crt }'")
             return nil
         }
+        guard let section = root.optionalSection("trust") else { return nil }
         let pin = section.optional("pin", .pin)
         let authority =
             section.has("ca-file") ? section.pemFile("ca-file", label: "CERTIFICATE", sample: "ca.crt") : nil

@@ -66,10 +66,12 @@ final class ConfigurationSection {
         optionalSection(key) ?? ConfigurationSection(document, path: name(key), pairs: [], at: start)
     }
 
-    /// A section below this one, or nil when it was left out.
+    /// A section below this one; nil when it was left out, or is not a section, which is noted.
     func optionalSection(_ key: String) -> ConfigurationSection? {
         guard let node = node(key) else { return nil }
-        if isEmptyScalar(node) { return nil }
+        if isEmptyScalar(node) {
+            return ConfigurationSection(document, path: name(key), pairs: [], at: position(of: key))
+        }
         guard case .mapping(let mapping) = node else {
             note(
                 "'\(name(key))' is not a section", remedy: "write '\(key): { key: value }'", key: key, at: node.position

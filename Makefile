@@ -1,0 +1,38 @@
+# `make help` lists what there is. The work itself is in scripts/.
+
+SHELL := /bin/bash
+SWIFT ?= swift
+RELEASE := .build/release/penstock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build measure deps format lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: deps build ## curl through the tunnel between three network namespaces, shown to a person
+	@scripts/as-root scripts/demo --penstock $(RELEASE)
+
+test: deps ## everything: format, import rules, unit and simulation tests, namespace tests
+	@SWIFT="$(SWIFT)" scripts/test
+
+check: lint ## format, import rules and the fast tests
+	$(SWIFT) test --quiet --skip EngineTests
+
+lint: ## format and import rules
+	@scripts/lint
+
+build: ## release build; the Swift runtime is inside, so that the program runs without a toolchain
+	$(SWIFT) build -c release --product penstock --static-swift-stdlib
+
+measure: deps build ## one iperf3 stream through the tunnel, and beside it
+	@scripts/as-root scripts/measure --penstock $(RELEASE)
+
+deps: ## install the Debian packages that are missing, if any
+	@scripts/install-deps
+
+format: ## rewrite the sources in the committed format
+	$(SWIFT) format -i -r Sources Tests Package.swift
+
+clean: ## remove what was built
+	rm -rf .build demo-output

@@ -1,0 +1,57 @@
+import Logging
+import Primitives
+import Testing
+
+@testable import penstock
+
+@Suite struct ServerConfigurationTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    @Test func theExampleIsGoodAndStatesTheDefaults() throws {
+        let example = try ServerConfiguration.parse(serverConfigurationExample, file: folder("s.yaml"))
+        let minimal = try ServerConfiguration.parse(
+            minimalServer.replacing("[::]:1", with: "[::]:4433"), file: folder("s.yaml"))
+        #expect("\(example)" == "\(minimal)")
+    }
+
+    @Test func defaults() throws {
+        let s = try ServerConfiguration.parse(minimalServer, file: folder("s.yaml"))
+        #expect(s.listen == Endpoint(.v6(IPv6Address(high: 0, low: 0)), 1))
+        #expect(s.certificate.path == folder("server.crt"))
+        #expect(s.privateKey.path == folder("server.key"))
+        #expect(s.dial.timeout == .seconds(60))
+        #expect(s.dial.sourceIPv4 == nil && s.dial.sourceIPv6 == nil)
+        #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty)
+        #expect(s.quic == QuicSettings())
+        #expect(!s.alwaysRetry)
+        #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
+    }
+
+    @Test func everyKeyIsRead() throws {
+        let text =
+            minimalServer + """
+                cipher: chacha20-poly1305
+                dial: { timeout: 5s, source-ipv4: 203.0.113.7, source-ipv6: "2001:db8::7",
+                        allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1] }
+                quic: { always-retry: true, offload: off, congestion-control: reno }
+                limits: { connections: 1, flows-per-connection: 2, memory: 2GiB }
+                log: { level: trace }
+                """
+        let s = try ServerConfiguration.parse(text, file: folder("s.yaml"))
+        #expect(s.cipher == .chacha20Poly1305)
+        #expect(s.dial.timeout == .seconds(5))
+        #expect(s.dial.sourceIPv4?.description == "203.0.113.7")
+        #expect(s.dial.sourceIPv6?.description == "2001:db8::7")
+        #expect(s.dial.allow.map(\.description) == ["10.1.0.0/16"])
+        #expect(s.dial.deny.map(\.description) == ["2001:db8::/32", "192.0.2.1/32"])
+        #expect(s.alwaysRetry && s.quic.offload == .off && s.quic.congestionControl == .reno)
+        #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1, 2, 2 << 30])
+        #expect(s.logLevel == .trace)
+    }
+
+    @Test func theClientsKeysAreUnknownHere() {
+        let problems = serverProblems(minimalServer + "tun: {}\n", in: folder)
+        #expect(problems.hasPrefix("s.yaml:5:1: unknown key 'tun'; known keys here: listen, certificate-file"))
+    }
+}

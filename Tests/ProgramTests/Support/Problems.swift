@@ -1,0 +1,33 @@
+import Testing
+
+@testable import penstock
+
+/// The shortest client and server configurations.
+let minimalClient = "server: h:1\ntrust: { ca-file: ca.crt }\nkey-file: tunnel.key\n"
+let minimalServer =
+    "listen: \"[::]:1\"\ncertificate-file: server.crt\nprivate-key-file: server.key\nkey-file: tunnel.key\n"
+
+/// The problems of a client configuration, one a line, with the folder's path taken out.
+func clientProblems(_ text: String, in folder: TemporaryFolder) -> String {
+    problems(in: folder) { () throws(ConfigurationError) in
+        _ = try ClientConfiguration.parse(text, file: folder("c.yaml"))
+    }
+}
+
+/// The problems of a server configuration, one a line, with the folder's path taken out.
+func serverProblems(_ text: String, in folder: TemporaryFolder) -> String {
+    problems(in: folder) { () throws(ConfigurationError) in
+        _ = try ServerConfiguration.parse(text, file: folder("s.yaml"))
+    }
+}
+
+/// Empty when `body` throws nothing.
+func problems(in folder: TemporaryFolder, _ body: () throws(ConfigurationError) -> Void) -> String {
+    do {
+        try body()
+        return ""
+    } catch {
+        #expect(!error.problems.isEmpty, "refused without a word")
+        return error.description.replacing(folder.path + "/", with: "")
+    }
+}
