@@ -409,11 +409,18 @@ extension ClientEngine: QuicConnectionOwner {
     }
 
     private func describe(_ reason: CloseReason) -> String {
-        if case .peerClosed(let code, true, let message) = reason {
+        switch reason {
+        case .peerClosed(let code, true, let message):
             let text = TunnelErrorCode.describe(code)
             return "the server closed the connection: \(text)" + (message.isEmpty ? "" : " (\(message))")
+        case .idleTimeout, .handshakeTimeout:
+            guard case .handshaking(let connection) = link else { return "\(reason)" }
+            return "the server \(connection.remote) does not answer: is the address right, does the server run, "
+                + "and does no firewall drop UDP?"
+        case .localClose, .peerClosed, .statelessReset, .certificateRejected, .alpnMismatch, .versionMismatch,
+            .protocolError, .internalError:
+            return "\(reason)"
         }
-        return "\(reason)"
     }
 
     /// The handshake is complete: the session's secret, the control stream, the hello.
