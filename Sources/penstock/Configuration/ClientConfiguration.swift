@@ -58,7 +58,7 @@ struct ClientConfiguration: Sendable {
     var cipher = CipherSetting.aes256Gcm
     var tun = Tun()
     var routes = Routes()
-    var quic = QuicSettings()
+    var quic = QuicSettings.ofClient
     var reconnect = Reconnect()
     var limits = Limits()
     var logLevel = Logger.Level.info
@@ -88,7 +88,7 @@ extension ClientConfiguration {
         let tun = Tun(root.section("tun"))
         let routes = Routes(root.section("routes"))
         let quicSection = root.section("quic")
-        let quic = QuicSettings(quicSection)
+        let quic = QuicSettings(quicSection, defaults: .ofClient)
         quicSection.refuseUnknownKeys()
         let reconnect = Reconnect(root.section("reconnect"))
         let limits = Limits(root.section("limits"))

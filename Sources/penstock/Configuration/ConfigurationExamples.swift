@@ -29,7 +29,7 @@ let clientConfigurationExample = """
       idle-timeout: 30s
       keep-alive: 10s                 # below the idle timeout
       stream-window: 4MiB
-      connection-window: 64MiB
+      connection-window: 192MiB
 
     reconnect:
       first-delay: 500ms              # doubles with each attempt

@@ -11,13 +11,22 @@ struct QuicSettings: Hashable, Sendable {
     var keepAlive = Interval.seconds(10)
     /// Bytes that one stream may have in flight towards us.
     var streamWindow = 4 << 20
-    /// Bytes that all streams together may have in flight towards us.
+    /// Bytes that all streams together may have in flight towards us. Readers that sleep fill it, each by one stream
+    /// window, and when it is full everybody waits for them.
     var connectionWindow = 64 << 20
+
+    /// A client has one connection and may spend most of its memory on it; a server has many.
+    static let ofClient: QuicSettings = {
+        var settings = QuicSettings()
+        settings.connectionWindow = 192 << 20
+        return settings
+    }()
 }
 
 extension QuicSettings {
     /// Reads the shared keys; the caller reads its own and refuses the rest.
-    init(_ section: ConfigurationSection) {
+    init(_ section: ConfigurationSection, defaults: QuicSettings = QuicSettings()) {
+        self = defaults
         let window = SettingKind.size((64 << 10)...(1 << 30))
         let time = SettingKind.duration(.seconds(1)...(.seconds(3_600)))
         congestionControl = section.value("congestion-control", .choice, default: congestionControl)

@@ -66,8 +66,8 @@ import Testing
         ),
         ("quic: { stream-window: 5MB }", "4:24: 'quic.stream-window' is '5MB'; expected a size from 64KiB to 1GiB"),
         (
-            "quic: { stream-window: 128MiB }",
-            "4:24: 'quic.connection-window' is 64MiB, less than 'quic.stream-window' of 128MiB; make it the larger one"
+            "quic: { stream-window: 256MiB }",
+            "4:24: 'quic.connection-window' is 192MiB, less than 'quic.stream-window' of 256MiB; make it the larger one"
         ),
         (
             "quic: { always-retry: true }",
