@@ -33,7 +33,9 @@ struct ConnectionTests {
             let full = min(0.5 * Double(1 << min(index, 10)), 30)
             #expect(delay >= full / 2 && delay <= full, "attempt \(index) waits \(delay)")
         }
-        guard case .disconnected(let reason, _) = net.clientEvents.dropFirst().first else { return #expect(Bool(false)) }
+        guard case .disconnected(let reason, _) = net.clientEvents.dropFirst().first else {
+            return #expect(Bool(false))
+        }
         #expect(reason.hasPrefix("the server 192.0.2.2:4433 does not answer"), "\(reason)")
         net.up.isCut = false
         #expect(net.run(for: .seconds(60)) { net.client.isConnected })
