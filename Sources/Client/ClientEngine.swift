@@ -18,8 +18,9 @@ public final class ClientEngine {
         /// Waiting to connect.
         case down(until: Instant)
         /// The program was asked for a connection.
-        case wanted
-        case handshaking(QuicConnection)
+        case wanted(deadline: Instant)
+        /// When it fails, the next address of the server is tried at once, unless this was the last.
+        case handshaking(QuicConnection, isLastAddress: Bool)
         /// The hello is out.
         case greeting(QuicConnection, Session, deadline: Instant)
         case up(QuicConnection, Session)
@@ -34,17 +35,19 @@ public final class ClientEngine {
     }
 
     public let settings: ClientSettings
-    public private(set) var counters = ClientCounters()
+    public internal(set) var counters = ClientCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
     var nat: FlowNAT
     var link: Link
     var flows: [ClientFlow?] = []
-    private var random: any RandomNumberGenerator
-    private var backoff: Backoff
-    private var events: [ClientEvent] = []
-    private var last: Instant
+    var random: any RandomNumberGenerator
+    var backoff: Backoff
+    var events: [ClientEvent] = []
+    var last: Instant
+    /// What the network answered to datagrams for the server, since it was last heard.
+    private(set) var lastSendError: String?
     /// A connection that has ended and may still have its last packet to send.
     private var leaving: QuicConnection?
 
@@ -64,15 +67,18 @@ public final class ClientEngine {
     // MARK: - The connection
 
     /// Begins a connection, in answer to `.connectionWanted`.
-    public func connect(to remote: Endpoint, local: Endpoint, now: Instant) {
+    /// - Parameter isLastAddress: false when the server has other addresses to try. When this one fails,
+    ///   `.connectionWanted` then comes again at once.
+    public func connect(to remote: Endpoint, local: Endpoint, isLastAddress: Bool = true, now: Instant) {
         last = now
         guard case .wanted = link else { return }
+        lastSendError = nil
         do {
             let connection = try QuicConnection.client(
                 to: remote, local: local, trust: settings.trust, settings: settings.transport, pool: pool,
                 random: random, now: now)
             connection.owner = self
-            link = .handshaking(connection)
+            link = .handshaking(connection, isLastAddress: isLastAddress)
             counters.connects += 1
         } catch {
             lose("\(error)", now: now)
@@ -80,10 +86,20 @@ public final class ClientEngine {
     }
 
     /// There was no way to begin: the name did not resolve, the socket did not open.
-    public func connectFailed(_ reason: String, now: Instant) {
+    public func connectFailed(_ reason: String, isLastAddress: Bool = true, now: Instant) {
         last = now
         guard case .wanted = link else { return }
-        lose(reason, now: now)
+        lose(reason, triesNext: !isLastAddress, now: now)
+    }
+
+    /// The network refused a datagram for the server. That ends a handshake at once; later the connection may live
+    /// through it, and only the log will name it if it does not.
+    public func sendFailed(_ reason: String, now: Instant) {
+        last = now
+        lastSendError = reason
+        guard case .handshaking(let connection, let isLastAddress) = link else { return }
+        close(connection, .noError, "")
+        lose("the server \(connection.remote) cannot be reached: \(reason)", triesNext: !isLastAddress, now: now)
     }
 
     /// Ends everything in order: flows are reset, the server is told.
@@ -91,7 +107,7 @@ public final class ClientEngine {
         last = now
         nat.abortAll()
         if let connection {
-            connection.close(code: TunnelErrorCode.noError.rawValue, message: "client stops", now: now)
+            close(connection, .noError, "client stops")
             leaving = connection
         }
         forgetFlows()
@@ -107,13 +123,14 @@ public final class ClientEngine {
 
     var connection: QuicConnection? {
         switch link {
-        case .handshaking(let connection), .greeting(let connection, _, _), .up(let connection, _): connection
+        case .handshaking(let connection, _), .greeting(let connection, _, _), .up(let connection, _): connection
         case .down, .wanted, .stopped: nil
         }
     }
 
-    private func lose(_ reason: String, now: Instant) {
-        let delay = backoff.next(random: &random)
+    /// Every flow is reset, and another attempt follows: at once at the server's next address, else after a while.
+    func lose(_ reason: String, triesNext: Bool = false, now: Instant) {
+        let delay = triesNext ? .zero : backoff.next(random: &random)
         if let connection, connection.state != .closed { leaving = connection }
         nat.abortAll()
         counters.flowsReset += counters.flowsOpen
@@ -142,6 +159,7 @@ public final class ClientEngine {
     ) {
         last = now
         guard let connection = connection ?? leaving else { return }
+        if lastSendError != nil { lastSendError = nil }
         connection.handle(UnsafeRawBufferPointer(datagram), from: remote, to: local, ecn: ecn, now: now)
         carryOutConnectionEvents(now: now)
         carryOutFlowEvents()
@@ -155,21 +173,25 @@ public final class ClientEngine {
         }
         switch link {
         case .down(let until) where until <= now:
-            link = .wanted
+            link = .wanted(deadline: now + settings.lookupTimeout)
             events.append(.connectionWanted)
+        case .wanted(let deadline) where deadline <= now:
+            lose("the server's name was not resolved in time", now: now)
         case .greeting(let connection, _, let deadline) where deadline <= now:
-            connection.close(code: TunnelErrorCode.protocolViolation.rawValue, message: "no welcome", now: now)
+            close(connection, .protocolViolation, "no welcome")
             lose("the server did not answer the hello in time", now: now)
         case .down, .wanted, .handshaking, .greeting, .up, .stopped:
             break
         }
-        for connection in [connection, leaving] {
-            if let connection, let deadline = connection.nextDeadline, deadline <= now {
-                connection.handleTimeout(now: now)
-            }
-        }
+        Self.wake(connection, now: now)
+        Self.wake(leaving, now: now)
         if let leaving, leaving.state == .closed { self.leaving = nil }
         carryOutConnectionEvents(now: now)
+    }
+
+    private static func wake(_ connection: QuicConnection?, now: Instant) {
+        guard let connection, let deadline = connection.nextDeadline, deadline <= now else { return }
+        connection.handleTimeout(now: now)
     }
 
     // MARK: - Out
@@ -177,9 +199,8 @@ public final class ClientEngine {
     public var nextDeadline: Instant? {
         var deadline = earliest(nat.nextDeadline, earliest(connection?.nextDeadline, leaving?.nextDeadline))
         switch link {
-        case .down(let until): deadline = earliest(deadline, until)
-        case .greeting(_, _, let until): deadline = earliest(deadline, until)
-        case .wanted, .handshaking, .up, .stopped: break
+        case .down(let until), .wanted(let until), .greeting(_, _, let until): deadline = earliest(deadline, until)
+        case .handshaking, .up, .stopped: break
         }
         return deadline
     }
@@ -200,282 +221,5 @@ public final class ClientEngine {
         let batch = connection.nextBatch(into: buffer, now: now)
         carryOutConnectionEvents(now: now)
         return batch
-    }
-
-    // MARK: - Flows
-
-    private func flow(_ id: FlowID) -> ClientFlow? {
-        guard id.index < flows.count, let flow = flows[id.index], flow.id == id else { return nil }
-        return flow
-    }
-
-    /// Bytes of an application, next in order: into the stream at once.
-    private func seal(_ bytes: UnsafeRawBufferPointer, of id: FlowID) -> Int {
-        guard let flow = flow(id), !flow.isStreamOver else { return bytes.count }
-        let taken = flow.sealed.seal(bytes, to: flow.stream)
-        counters.bytesSealed += UInt64(taken)
-        return taken
-    }
-
-    private func carryOutFlowEvents() {
-        while let event = nat.nextEvent() {
-            switch event {
-            case .connect(let id, let addresses):
-                open(id, addresses)
-            case .established:
-                counters.flowsConnected += 1
-            case .finished(let id):
-                if let flow = flow(id), let connection, !flow.isStreamOver { connection.finish(flow.stream) }
-            case .drained(let id, _):
-                if let flow = flow(id) { extendCredit(flow) }
-            case .reset(let id):
-                counters.flowsReset += 1
-                if let flow = flow(id) {
-                    resetStream(flow)
-                    endFlow(flow)
-                }
-            case .closed(let id):
-                if let flow = flow(id) { endFlow(flow) }
-            }
-        }
-    }
-
-    private func open(_ id: FlowID, _ addresses: FlowAddresses) {
-        guard case .up(let connection, let session) = link, let stream = connection.openStream() else {
-            counters.droppedWithoutTunnel += 1
-            nat.reject(id, .silence)
-            return
-        }
-        let sealed = FlowStream(
-            secret: session.secret, stream: stream.id.rawValue, role: .client, cipher: settings.cipher, random: &random)
-        let flow = ClientFlow(id: id, stream: stream, sealed: sealed)
-        stream.context = id.index
-        while flows.count <= id.index { flows.append(nil) }
-        flows[id.index] = flow
-        counters.flowsOpen += 1
-        counters.flowsOpened += 1
-        counters.streamsOpened += 1
-        let request = FlowRequest(.connect, to: .endpoint(addresses.destination))
-        if !sealed.send(message: request.encode(), to: stream) {
-            nat.reject(id, .silence)
-            resetStream(flow)
-            endFlow(flow)
-        }
-    }
-
-    private func extendCredit(_ flow: ClientFlow) {
-        guard let connection, !flow.isStreamOver else { return }
-        let credit = flow.sealed.newCredit(held: nat.heldBytes(flow.id))
-        if credit > 0 { connection.extendCredit(on: flow.stream, by: credit) }
-    }
-
-    private func resetStream(_ flow: ClientFlow) {
-        guard let connection, !flow.isStreamOver else { return }
-        connection.reset(flow.stream, code: TunnelErrorCode.flowReset.rawValue)
-        connection.stopReceiving(flow.stream, code: TunnelErrorCode.flowReset.rawValue)
-    }
-
-    /// The TCP side is over. The record stays until the stream is over too.
-    private func endFlow(_ flow: ClientFlow) {
-        guard !flow.isFlowOver else { return }
-        flow.isFlowOver = true
-        flows[flow.id.index] = nil
-        flow.stream.context = -1
-        counters.flowsOpen -= 1
-    }
-
-    /// The server cut the flow, or what it sent cannot be used.
-    private func cut(_ flow: ClientFlow) {
-        guard !flow.isFlowOver else { return }
-        counters.flowsReset += 1
-        if flow.isConnected {
-            nat.abort(flow.id)
-        } else {
-            nat.reject(flow.id, .silence)
-        }
-        resetStream(flow)
-        endFlow(flow)
-    }
-
-    /// The server's answer to the request.
-    private func answer(_ flow: ClientFlow, _ message: [UInt8]) {
-        guard let reply = try? FlowReply(parsing: message) else {
-            counters.sealingFailures += 1
-            return cut(flow)
-        }
-        guard let reason = reply.code.rejection else {
-            flow.isConnected = true
-            return nat.accept(flow.id)
-        }
-        counters.flowsRefused += 1
-        nat.reject(flow.id, reason)
-        resetStream(flow)
-        endFlow(flow)
-    }
-}
-
-extension FlowReplyCode {
-    /// What the application is told; nil for success.
-    var rejection: RejectReason? {
-        switch self {
-        case .succeeded: nil
-        case .connectionRefused: .refused
-        case .networkUnreachable: .networkUnreachable
-        case .hostUnreachable: .hostUnreachable
-        case .notAllowed, .commandNotSupported, .addressTypeNotSupported: .prohibited
-        case .timedOut, .generalFailure, .tooManyFlows, .outOfResources, .shuttingDown: .silence
-        }
-    }
-}
-
-// MARK: - Called by the connection
-
-extension ClientEngine: QuicConnectionOwner {
-    /// The flow of a stream that still has one.
-    private func flow(of stream: QuicStream) -> ClientFlow? {
-        guard stream.context >= 0, stream.context < flows.count, let flow = flows[stream.context],
-            flow.stream === stream
-        else { return nil }
-        return flow
-    }
-
-    public func connection(_ connection: QuicConnection, opened stream: QuicStream) {
-        // A server opens no streams; the limit is zero, so the transport refuses them already.
-        connection.reset(stream, code: TunnelErrorCode.protocolViolation.rawValue)
-    }
-
-    public func connection(
-        _ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream
-    ) {
-        if stream.id.rawValue == TunnelProtocol.controlStream { return receiveControl(bytes) }
-        guard let flow = flow(of: stream) else {
-            return connection.extendCredit(on: stream, by: bytes.count)
-        }
-        let before = flow.sealed.bytesOpened
-        do {
-            let message = try nat.withSendQueue(flow.id) { (queue: inout BlockQueue) throws(OpenError) -> [UInt8]? in
-                try flow.sealed.open(bytes, into: &queue)
-            }
-            counters.bytesOpened += flow.sealed.bytesOpened - before
-            if case .some(.some(let message)) = message { answer(flow, message) }
-            if !flow.isFlowOver { extendCredit(flow) }
-        } catch {
-            counters.sealingFailures += 1
-            cut(flow)
-        }
-    }
-
-    public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
-        if stream.id.rawValue == TunnelProtocol.controlStream { return }
-        guard let flow = flow(of: stream) else { return }
-        guard flow.isConnected, flow.sealed.isBetweenChunks else {
-            counters.sealingFailures += 1
-            return cut(flow)
-        }
-        nat.finish(flow.id)
-    }
-
-    public func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
-        if let flow = flow(of: stream) { cut(flow) }
-    }
-
-    public func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64) {
-        if let flow = flow(of: stream) { cut(flow) }
-    }
-
-    public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
-        guard let flow = flow(of: stream) else { return }
-        let released = flow.sealed.left(count, remaining: stream.unsent)
-        if released > 0 { nat.release(flow.id, released) }
-    }
-
-    public func connection(_ connection: QuicConnection, closed stream: QuicStream) {
-        flow(of: stream)?.isStreamOver = true
-    }
-
-    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
-
-    public func connectionCanOpenStreams(_ connection: QuicConnection) {}
-
-    // MARK: Control
-
-    private func carryOutConnectionEvents(now: Instant) {
-        while let connection, let event = connection.nextEvent() {
-            switch event {
-            case .established: greet(connection, now: now)
-            case .closed(let reason): lose(describe(reason), now: now)
-            }
-        }
-    }
-
-    private func describe(_ reason: CloseReason) -> String {
-        switch reason {
-        case .peerClosed(let code, true, let message):
-            let text = TunnelErrorCode.describe(code)
-            return "the server closed the connection: \(text)" + (message.isEmpty ? "" : " (\(message))")
-        case .idleTimeout, .handshakeTimeout:
-            guard case .handshaking(let connection) = link else { return "\(reason)" }
-            return "the server \(connection.remote) does not answer: is the address right, does the server run, "
-                + "and does no firewall drop UDP?"
-        case .localClose, .peerClosed, .statelessReset, .certificateRejected, .alpnMismatch, .versionMismatch,
-            .protocolError, .internalError:
-            return "\(reason)"
-        }
-    }
-
-    /// The handshake is complete: the session's secret, the control stream, the hello.
-    private func greet(_ connection: QuicConnection, now: Instant) {
-        guard
-            let exporter = connection.exportKeyingMaterial(
-                label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize),
-            let stream = connection.openStream()
-        else {
-            connection.close(code: TunnelErrorCode.internalError.rawValue, message: "no control stream", now: now)
-            return lose("the server allows no streams", now: now)
-        }
-        let secret = SessionSecret(psk: settings.key, exporter: exporter)
-        let control = ControlStream(secret: secret, role: .client, cipher: settings.cipher, random: &random)
-        stream.context = -1
-        _ = control.send(Hello(software: settings.software).encode(), to: stream)
-        link = .greeting(
-            connection, Session(secret: secret, control: control, controlStream: stream),
-            deadline: now + settings.welcomeTimeout)
-    }
-
-    private func receiveControl(_ bytes: UnsafeRawBufferPointer) {
-        let (connection, session): (QuicConnection, Session)
-        switch link {
-        case .greeting(let c, let s, _): (connection, session) = (c, s)
-        case .up(let c, let s): (connection, session) = (c, s)
-        case .down, .wanted, .handshaking, .stopped: return
-        }
-        connection.extendCredit(on: session.controlStream, by: bytes.count)
-        do {
-            try session.control.receive(bytes)
-            while let message = session.control.nextMessage() { try receive(message, connection, session) }
-        } catch {
-            connection.close(
-                code: TunnelErrorCode.sealingFailed.rawValue, message: "control stream: \(error)", now: last)
-        }
-    }
-
-    private func receive(_ message: [UInt8], _ connection: QuicConnection, _ session: Session) throws {
-        if case .greeting = link {
-            let welcome = try Welcome(parsing: message)
-            link = .up(connection, session)
-            backoff.reset()
-            events.append(.connected(software: welcome.software))
-            return
-        }
-        switch try ControlMessage(parsing: message) {
-        case .ping(let number):
-            _ = session.control.send(ControlMessage.pong(number).encode(), to: session.controlStream)
-        case .pong:
-            break
-        case .drain(let reason):
-            events.append(.notice("the server stops soon: \(reason)"))
-        case .kick(let code, let reason):
-            events.append(.notice("the server ends this connection: \(TunnelErrorCode.describe(code)), \(reason)"))
-        }
     }
 }

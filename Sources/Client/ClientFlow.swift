@@ -2,7 +2,7 @@ import FlowNAT
 import QuicTransport
 import Tunnel
 
-/// One flow and its stream. It lives until both the TCP side and the stream are over.
+/// One flow and its stream. The engine forgets it when the TCP side is over; the stream may end a little later.
 final class ClientFlow {
     let id: FlowID
     let stream: QuicStream

@@ -12,6 +12,8 @@ public struct ClientSettings: Sendable {
     public var cipher = Cipher.aes256gcm
     /// Name and version, told to the server.
     public var software = "penstock"
+    /// How long the program may take to answer `.connectionWanted`: to resolve the server's name.
+    public var lookupTimeout: Interval = .seconds(60)
     /// How long the server may take to answer the hello, after the QUIC handshake.
     public var welcomeTimeout: Interval = .seconds(10)
     /// Reconnecting waits this long at first, then twice as long each time, with jitter.

@@ -27,12 +27,18 @@ extension ServerEngine {
     /// How many bytes may be read from the socket now; zero asks the program to wait for `ServerAction.read`.
     public func roomToRead(_ id: OutboundID) -> Int {
         guard let flow = flow(id), case .open = flow.phase, !flow.socketEnded else { return 0 }
-        let room = settings.unsentLimit - flow.stream.unsent
+        let room = unsentLimit - flow.stream.unsent
         if room <= 0 {
             flow.isPaused = true
             return 0
         }
         return room
+    }
+
+    /// Sealed bytes that may wait on a stream now.
+    var unsentLimit: Int {
+        pool.outstanding < pool.limit / 4 * 3
+            ? settings.unsentLimit : min(settings.unsentLimit, settings.unsentLimitUnderPressure)
     }
 
     /// Bytes that were read from the socket.

@@ -23,15 +23,22 @@ extension ServerEngine: QuicConnectionOwner {
             session.control = (
                 stream, ControlStream(secret: secret, role: .server, cipher: settings.cipher, random: &random)
             )
+        case .open where !hasRoomForFlow(session):
+            counters.flowsRefusedByLimit += 1
+            turnAway(stream, of: connection, .resourceLimit)
         case .open(let secret):
             let sealed = FlowStream(
                 secret: secret, stream: stream.id.rawValue, role: .server, cipher: settings.cipher, random: &random)
             _ = insertFlow(session: session, stream: stream, sealed: sealed)
         case .handshaking, .awaitingHello, .ended:
             // Nobody opens a flow before the server knows who it is.
-            connection.reset(stream, code: TunnelErrorCode.protocolViolation.rawValue)
-            connection.stopReceiving(stream, code: TunnelErrorCode.protocolViolation.rawValue)
+            turnAway(stream, of: connection, .protocolViolation)
         }
+    }
+
+    private func turnAway(_ stream: QuicStream, of connection: QuicConnection, _ code: TunnelErrorCode) {
+        connection.reset(stream, code: code.rawValue)
+        connection.stopReceiving(stream, code: code.rawValue)
     }
 
     public func connection(
@@ -39,7 +46,7 @@ extension ServerEngine: QuicConnectionOwner {
     ) {
         guard let flow = flow(of: stream) else {
             connection.extendCredit(on: stream, by: bytes.count)
-            if let session = session(of: connection), let control = session.control, control.stream === stream {
+            if let session = controlled(by: stream, connection), let control = session.control {
                 receiveControl(bytes, session, control.sealed)
             }
             return
@@ -59,7 +66,7 @@ extension ServerEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
-        guard let flow = flow(of: stream) else { return }
+        guard let flow = flow(of: stream) else { return controlEnded(stream, connection) }
         guard flow.sealed.isBetweenChunks else {
             counters.sealingFailures += 1
             return cut(flow, .sealingFailed)
@@ -69,22 +76,22 @@ extension ServerEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
-        end(stream)
+        end(stream, of: connection)
     }
 
     public func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64) {
-        end(stream)
+        end(stream, of: connection)
     }
 
     /// The client's RST.
-    private func end(_ stream: QuicStream) {
-        guard let flow = flow(of: stream) else { return }
+    private func end(_ stream: QuicStream, of connection: QuicConnection) {
+        guard let flow = flow(of: stream) else { return controlEnded(stream, connection) }
         counters.flowsReset += 1
         cut(flow, .flowReset)
     }
 
     public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
-        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= settings.unsentLimit / 2 else { return }
+        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= unsentLimit / 2 else { return }
         flow.isPaused = false
         append(.read(flow.id))
     }
@@ -130,37 +137,5 @@ extension ServerEngine: QuicConnectionOwner {
         scheduleDial(flow, deadline: deadline)
         counters.dials += 1
         append(.dial(flow.id, destination))
-    }
-
-    // MARK: - Control
-
-    private func receiveControl(_ bytes: UnsafeRawBufferPointer, _ session: ServerSession, _ control: ControlStream) {
-        do {
-            try control.receive(bytes)
-            while let message = control.nextMessage() { try receive(message, session, control) }
-        } catch {
-            if case .awaitingHello = session.phase { return refuse(session) }
-            session.connection.close(
-                code: TunnelErrorCode.protocolViolation.rawValue, message: "control stream: \(error)", now: last)
-        }
-    }
-
-    private func receive(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) throws {
-        guard let stream = session.control?.stream else { return }
-        switch session.phase {
-        case .awaitingHello(let secret, _):
-            let hello = try Hello(parsing: message)
-            session.phase = .open(secret)
-            let welcome = Welcome(
-                maximumFlows: UInt32(clamping: settings.maximumFlowsPerConnection), software: settings.software)
-            _ = control.send(welcome.encode(), to: stream)
-            append(.log(.connected(session.connection.remote, software: hello.software)))
-        case .open:
-            if case .ping(let number) = try ControlMessage(parsing: message) {
-                _ = control.send(ControlMessage.pong(number).encode(), to: stream)
-            }
-        case .handshaking, .ended:
-            break
-        }
     }
 }

@@ -22,11 +22,13 @@ public final class ServerEngine {
     var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
-    private var actions: [ServerAction] = []
-    private var actionHead = 0
-    private var dirty: [ServerSession] = []
+    private var actions = Fifo<ServerAction>()
+    /// Connections that may have something to send.
+    private var dirty = Fifo<ServerSession>()
     private var deadlines = DeadlineHeap()
-    private var dialDeadlines = DeadlineHeap()
+    /// One entry at most for each place in `flows`, whoever had it when the entry was made.
+    private(set) var dialDeadlines = DeadlineHeap()
+    private var dialScheduled: [Instant?] = []
     var last: Instant
     private var isStopping = false
 
@@ -69,6 +71,7 @@ public final class ServerEngine {
         connection.owner = self
         counters.connectionsOpen += 1
         counters.connectionsAccepted += 1
+        if isStopping { close(session, .shuttingDown, "the server stops") }
     }
 
     func session(of connection: QuicConnection) -> ServerSession? {
@@ -87,9 +90,12 @@ public final class ServerEngine {
     public func nextBatch(into buffer: UnsafeMutableRawBufferPointer, now: Instant) -> OutgoingBatch? {
         last = now
         if let batch = endpoint.nextStatelessDatagram(into: buffer) { return batch }
-        while let session = dirty.last {
-            if let batch = session.connection.nextBatch(into: buffer, now: now) { return batch }
-            dirty.removeLast()
+        while let session = dirty.first {
+            if let batch = session.connection.nextBatch(into: buffer, now: now) {
+                dirty.rotate()  // behind the others: every client gets its turn
+                return batch
+            }
+            _ = dirty.popFirst()
             session.isDirty = false
             carryOutEvents(session)
             settle(session)
@@ -106,7 +112,7 @@ public final class ServerEngine {
             counters.connectionsOpen -= 1
             return
         }
-        if let deadline = session.connection.nextDeadline {
+        if let deadline = earliest(session.connection.nextDeadline, session.helloDeadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
     }
@@ -121,15 +127,16 @@ public final class ServerEngine {
             guard let session = sessions[Int(slot)], session.scheduled == deadline else { continue }
             session.scheduled = nil
             if let real = session.connection.nextDeadline, real <= now { session.connection.handleTimeout(now: now) }
-            if case .awaitingHello(_, let until) = session.phase, until <= now { refuse(session) }
+            if let until = session.helloDeadline, until <= now { refuse(session) }
             carryOutEvents(session)
             markDirty(session)
         }
-        while let (slot, _) = dialDeadlines.popDue(now: now) {
-            guard let flow = flows[Int(slot)], case .dialling(let deadline) = flow.phase, deadline <= now else {
-                continue
-            }
-            dialFailed(flow.id, .timedOut, now: now)
+        while let (slot, deadline) = dialDeadlines.popDue(now: now) {
+            let index = Int(slot)
+            guard dialScheduled[index] == deadline else { continue }
+            dialScheduled[index] = nil
+            guard let flow = flows[index], case .dialling(let until) = flow.phase else { continue }
+            if until <= now { dialFailed(flow.id, .timedOut, now: now) } else { scheduleDial(flow, deadline: until) }
         }
     }
 
@@ -141,8 +148,7 @@ public final class ServerEngine {
         isStopping = true
         for session in sessions {
             guard let session else { continue }
-            session.connection.close(
-                code: TunnelErrorCode.shuttingDown.rawValue, message: "the server stops", now: now)
+            close(session, .shuttingDown, "the server stops")
             end(session, reason: "the server stops")
             markDirty(session)
         }
@@ -157,24 +163,27 @@ public final class ServerEngine {
         }
     }
 
+    func close(_ session: ServerSession, _ code: TunnelErrorCode, _ message: String) {
+        session.connection.close(code: code.rawValue, message: message, now: last)
+        markDirty(session)
+    }
+
     private func established(_ session: ServerSession) {
         guard
             let exporter = session.connection.exportKeyingMaterial(
                 label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
         else {
-            return session.connection.close(
-                code: TunnelErrorCode.internalError.rawValue, message: "no exporter", now: last)
+            return close(session, .internalError, "no exporter")
         }
-        let deadline = last + settings.helloTimeout
-        session.phase = .awaitingHello(SessionSecret(psk: settings.key, exporter: exporter), deadline: deadline)
-        deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
+        session.phase = .awaitingHello(
+            SessionSecret(psk: settings.key, exporter: exporter), deadline: last + settings.helloTimeout)
     }
 
     /// The client does not have the key, or says nothing.
     func refuse(_ session: ServerSession) {
         counters.authenticationFailures += 1
         append(.log(.authenticationFailed(session.connection.remote)))
-        session.connection.close(code: TunnelErrorCode.authenticationFailed.rawValue, message: "", now: last)
+        close(session, .authenticationFailed, "")
         end(session, reason: "authentication failed")
     }
 
@@ -197,22 +206,21 @@ public final class ServerEngine {
 
     func append(_ action: ServerAction) { actions.append(action) }
 
-    public func nextAction() -> ServerAction? {
-        guard actionHead < actions.count else { return nil }
-        let action = actions[actionHead]
-        actionHead += 1
-        if actionHead == actions.count {
-            actions.removeAll(keepingCapacity: true)
-            actionHead = 0
-        }
-        return action
-    }
+    public func nextAction() -> ServerAction? { actions.popFirst() }
 
     // MARK: - The table of flows
 
+    func hasRoomForFlow(_ session: ServerSession) -> Bool {
+        // The transport counts streams; a flow may outlive its stream while its socket does not take the last bytes.
+        session.flows.count < settings.maximumFlowsPerConnection && counters.flowsOpen < settings.maximumFlows
+    }
+
     func insertFlow(session: ServerSession, stream: QuicStream, sealed: FlowStream) -> OutboundFlow {
         let index = freeFlows.popLast() ?? flows.count
-        if index == flows.count { flows.append(nil) }
+        if index == flows.count {
+            flows.append(nil)
+            dialScheduled.append(nil)
+        }
         generation &+= 1
         let flow = OutboundFlow(
             id: OutboundID(index: index, generation: generation), session: session, stream: stream, sealed: sealed,
@@ -242,8 +250,6 @@ public final class ServerEngine {
     }
 
     func scheduleDial(_ flow: OutboundFlow, deadline: Instant) {
-        // Dial deadlines never move, so each has one entry of its own; a slot's next user is told apart by its phase.
-        var none: Instant?
-        dialDeadlines.schedule(UInt32(flow.id.index), at: deadline, scheduled: &none)
+        dialDeadlines.schedule(UInt32(flow.id.index), at: deadline, scheduled: &dialScheduled[flow.id.index])
     }
 }

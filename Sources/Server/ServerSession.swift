@@ -25,6 +25,14 @@ final class ServerSession {
     /// The connection's earliest entry in the engine's deadline heap.
     var scheduled: Instant?
 
+    /// When a client that has not said hello is sent away.
+    var helloDeadline: Instant? {
+        switch phase {
+        case .awaitingHello(_, let deadline): deadline
+        case .handshaking, .open, .ended: nil
+        }
+    }
+
     init(connection: QuicConnection, index: Int) {
         self.connection = connection
         self.index = index

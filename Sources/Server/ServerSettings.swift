@@ -16,6 +16,8 @@ public struct ServerSettings: Sendable {
     public var maximumConnections = 1_024
     public var alwaysRetry = false
     public var maximumFlowsPerConnection = 4_096
+    /// Flows of all clients together; each may hold a socket.
+    public var maximumFlows = 262_144
     /// Dials under way per connection. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
     /// dials that hang do not block anybody else.
     public var maximumDialsPerConnection = 1_024
@@ -25,6 +27,8 @@ public struct ServerSettings: Sendable {
     public var helloTimeout: Interval = .seconds(10)
     /// Sealed bytes that may wait on a stream before its socket is no longer read.
     public var unsentLimit = 512 << 10
+    /// The same once three quarters of the pool are in use, so that many slow readers slow down and are not cut.
+    public var unsentLimitUnderPressure = 32 << 10
 
     public init(identity: ServerIdentity, key: PreSharedKey, resetKey: [UInt8]) {
         self.identity = identity

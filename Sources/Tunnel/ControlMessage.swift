@@ -37,7 +37,7 @@ public enum ControlMessage: Hashable, Sendable {
         return bytes
     }
 
-    /// - Throws: `unknownType` for a message of a later version, which the receiver ignores.
+    /// - Throws: `unknownType` for a message of a later version; see `known`.
     public init(parsing bytes: [UInt8]) throws(MessageError) {
         var reader = ByteReader(bytes)
         let type = try reader.byte()
@@ -49,6 +49,16 @@ public enum ControlMessage: Hashable, Sendable {
             let code = try reader.integer(UInt64.self)
             self = .kick(code: code, reason: try reader.text())
         default: throw .unknownType(type)
+        }
+    }
+
+    /// The message, or nil for a type of a later version, which the receiver ignores.
+    public static func known(_ bytes: [UInt8]) throws(MessageError) -> ControlMessage? {
+        do throws(MessageError) {
+            return try ControlMessage(parsing: bytes)
+        } catch {
+            if case .unknownType = error { return nil }
+            throw error
         }
     }
 }

@@ -3,6 +3,10 @@ import Sealing
 
 /// The sealed layer of the control stream at one end: every chunk is one message.
 public final class ControlStream {
+    /// Sealed bytes of this end's messages that may wait for the peer before the connection is given up: a peer that
+    /// sends pings and reads no pongs must not fill our memory.
+    public static let maximumBacklog = 64 << 10
+
     private let sealer: ChunkSealer
     private let opener: MessageOpener
 

@@ -50,11 +50,22 @@ final class SimSocket {
     /// The bytes of a source: the same at every position for everybody.
     static func byte(at index: Int) -> UInt8 { UInt8(truncatingIfNeeded: index &* 31 &+ index >> 8 &* 7) }
 
+    /// The first `count` bytes of a source.
+    static func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        while bytes.count < count { bytes += period.prefix(count - bytes.count) }
+        return bytes
+    }
+
+    /// What `byte` repeats.
+    private static let period = (0..<65_536).map(byte)
+
     func connected() {
         isConnected = true
         switch service {
         case .source(let count):
-            toSend = (0..<count).map(Self.byte)
+            toSend = Self.bytes(count)
             sendsFIN = true
         case .finishesFirst:
             sendsFIN = true

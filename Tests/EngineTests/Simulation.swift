@@ -16,7 +16,7 @@ final class Simulation {
 
     let client: ClientEngine
     private(set) var server: ServerEngine
-    let clientPool = BlockPool(byteLimit: 64 << 20)
+    let clientPool: BlockPool
     let serverPool: BlockPool
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     var up: SimLink
@@ -41,6 +41,7 @@ final class Simulation {
     init(
         link: LinkConditions = LinkConditions(), tun: LinkConditions = LinkConditions(delay: .microseconds(20)),
         seed: UInt64, cipher: Cipher = .aes256gcm, wrongKey: Bool = false,
+        clientMemory: Int = 64 << 20, serverMemory: Int = 64 << 20,
         configureClient: (inout ClientSettings) -> Void = { _ in },
         configureServer: @escaping (inout ServerSettings) -> Void = { _ in }
     ) throws {
@@ -55,9 +56,10 @@ final class Simulation {
             key: wrongKey ? other : key)
         settings.cipher = cipher
         configureClient(&settings)
+        clientPool = BlockPool(byteLimit: clientMemory)
         client = ClientEngine(
             settings: settings, pool: clientPool, random: SeededRandom(seed: seed &+ 4), now: now)
-        let pool = BlockPool(byteLimit: 64 << 20)
+        let pool = BlockPool(byteLimit: serverMemory)
         serverPool = pool
         let identity = try Certificates.valid.identity
         makeServer = { now in

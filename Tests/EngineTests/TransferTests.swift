@@ -27,7 +27,7 @@ struct TransferTests {
             return app.receivedFIN && net.leftovers.isEmpty
         }
         #expect(done, "seed \(seed): \(got.count) bytes, \(net.leftovers)")
-        #expect(got == (0..<size).map(SimSocket.byte), "seed \(seed)")
+        #expect(got == SimSocket.bytes(size), "seed \(seed)")
         #expect(app.violations.isEmpty, "seed \(seed): \(app.violations)")
     }
 
@@ -37,7 +37,7 @@ struct TransferTests {
         let net = try Simulation(link: Self.lossy, seed: seed)
         net.services[Endpoint("203.0.113.2:80")!] = .sink
         let app = net.application(to: "203.0.113.2:80")
-        let bytes = (0..<size).map(SimSocket.byte)
+        let bytes = SimSocket.bytes(size)
         var sent = 0
         let done = net.run(for: .seconds(120)) {
             if sent < size {
@@ -58,7 +58,7 @@ struct TransferTests {
         let net = try Simulation(link: Self.lossy, tun: Self.badLAN, seed: seed) { $0.flows.offload = offload }
         net.services[Endpoint("[2001:db8:3::2]:7")!] = .echo
         let app = net.application(to: "[2001:db8:3::2]:7", offload: offload)
-        let bytes = (0..<size).map(SimSocket.byte)
+        let bytes = SimSocket.bytes(size)
         var sent = 0
         var got: [UInt8] = []
         let done = net.run(for: .seconds(300)) {
@@ -90,7 +90,7 @@ struct TransferTests {
             return apps.allSatisfy(\.receivedFIN) && net.leftovers.isEmpty
         }
         #expect(done, "\(net.leftovers)")
-        for (index, size) in sizes.enumerated() { #expect(got[index] == (0..<size).map(SimSocket.byte)) }
+        for (index, size) in sizes.enumerated() { #expect(got[index] == SimSocket.bytes(size)) }
         #expect(net.client.counters.streamsOpened == 100)
         #expect(net.server.counters.connectionsAccepted == 1)
     }

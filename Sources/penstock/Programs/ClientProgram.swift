@@ -28,7 +28,12 @@ final class ClientProgram {
     private var socketHasMore = false
     /// Where the server's name led, and which of its addresses is tried next.
     private var candidates: [Endpoint] = []
-    private var isStopping = false
+    /// Counts the look-ups of the server's name: the answer to one that was given up is not used.
+    private var lookup = 0
+    /// Set when the client stops: how long the last datagrams may wait for the socket.
+    private var stopDeadline: Instant?
+    /// Why the client stops, when nobody asked for it.
+    private var failure: RunError?
 
     init(_ configuration: ClientConfiguration) throws {
         self.configuration = configuration
@@ -106,6 +111,7 @@ final class ClientProgram {
             logger.error("routes and rules were not all removed: \(error)")
         }
         logger.info("stopped")
+        if let failure { throw failure }
     }
 
     private var offloads: String { tun.offload.contains(.tso4) ? "on" : "off" }
@@ -122,16 +128,21 @@ final class ClientProgram {
         // Sending reopens windows, which makes more packets for the TUN.
         writeTun(now: now)
         carryOutEvents()
-        if isStopping { loop.stop() }
+        if let stopDeadline {
+            // The socket may be full, and the server is still to be told.
+            if sender.isBlocked && now < stopDeadline { return stopDeadline }
+            loop.stop()
+        }
         if tunHasMore || socketHasMore { return now }
         return engine.nextDeadline
     }
 
     private func stop() {
-        guard !isStopping else { return }
-        isStopping = true
+        guard stopDeadline == nil else { return }
+        let now = MonotonicClock.now
+        stopDeadline = now + stopGrace
         logger.info("stopping")
-        engine.stop(now: MonotonicClock.now)
+        engine.stop(now: now)
     }
 
     // MARK: - TUN
@@ -147,7 +158,8 @@ final class ClientProgram {
             tunHasMore = true
         } catch {
             // The device is gone: somebody deleted it.
-            logger.error("the TUN device cannot be read any more: \(error)")
+            loop.remove(tun.descriptor)
+            failure = RunError("the TUN device \(tun.name) cannot be read any more: \(error)")
             stop()
         }
     }
@@ -177,6 +189,7 @@ final class ClientProgram {
     private func flushSocket(now: Instant) {
         guard let socket else { return }
         sender.send(on: socket, loop: loop, usesLocalAddress: false) { engine.nextBatch(into: $0, now: now) }
+        if let error = sender.takeError() { engine.sendFailed(error, now: now) }
     }
 
     private func carryOutEvents() {
@@ -185,8 +198,10 @@ final class ClientProgram {
             case .connectionWanted:
                 connect()
             case .connected(let software):
+                candidates = []  // the next connection asks for the name again
                 logger.info("connected", metadata: ["server": "\(configuration.server)", "software": "\(software)"])
             case .disconnected(let reason, let delay):
+                lookup += 1
                 logger.error("no tunnel: \(reason)", metadata: ["next-attempt-in": "\(milliseconds(delay))"])
             case .notice(let text):
                 logger.notice("\(text)")
@@ -199,8 +214,9 @@ final class ClientProgram {
     private func connect() {
         let server = configuration.server
         if !candidates.isEmpty { return connect(to: candidates.removeFirst()) }
+        let current = lookup
         resolver.resolve(host: server.host.description, port: server.port, loop: loop) { [weak self] result in
-            guard let self else { return }
+            guard let self, lookup == current else { return }
             switch result {
             case .success(let endpoints):
                 candidates = endpoints
@@ -226,10 +242,10 @@ final class ClientProgram {
                 Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
             self.socket = socket
             logger.debug("connecting", metadata: ["to": "\(remote)"])
-            engine.connect(to: remote, local: socket.local, now: now)
+            engine.connect(to: remote, local: socket.local, isLastAddress: candidates.isEmpty, now: now)
         } catch {
             socket = nil
-            engine.connectFailed("\(error)", now: now)
+            engine.connectFailed("\(error)", isLastAddress: candidates.isEmpty, now: now)
         }
     }
 

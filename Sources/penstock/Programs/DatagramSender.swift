@@ -7,13 +7,24 @@ final class DatagramSender {
     /// The largest batch (UDP_SEGMENT takes 64 KB at most).
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     private var waiting: (batch: OutgoingBatch, offset: Int)?
-    /// What the network refused, or the socket failed with, most recently.
-    private(set) var lastError: String?
+    private var lastError: String?
 
     deinit { buffer.deallocate() }
 
+    /// The socket is full: something waits for it to become writable.
+    var isBlocked: Bool { waiting != nil }
+
     /// Forgets what waits, when its socket goes.
-    func clear() { waiting = nil }
+    func clear() {
+        waiting = nil
+        lastError = nil
+    }
+
+    /// What the network refused, or the socket failed with, since the last call.
+    func takeError() -> String? {
+        defer { if lastError != nil { lastError = nil } }
+        return lastError
+    }
 
     /// Sends all that `next` gives, until it gives nothing or the socket is full.
     /// - Parameter usesLocalAddress: sends from the address that the batch names, for wildcard sockets.

@@ -23,7 +23,8 @@ final class ServerProgram {
     private let pin: [UInt8]
     private var sockets: [OutboundSocket?] = []
     private var socketHasMore = false
-    private var isStopping = false
+    /// Set when the server stops: how long the last datagrams may wait for the socket.
+    private var stopDeadline: Instant?
 
     init(_ configuration: ServerConfiguration) throws {
         self.configuration = configuration
@@ -100,15 +101,20 @@ final class ServerProgram {
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
         flush(now: now)
-        if isStopping { loop.stop() }
+        if let stopDeadline {
+            // The socket may be full, and the clients are still to be told.
+            if sender.isBlocked && now < stopDeadline { return stopDeadline }
+            loop.stop()
+        }
         return socketHasMore ? now : engine.nextDeadline
     }
 
     private func stop() {
-        guard !isStopping else { return }
-        isStopping = true
+        guard stopDeadline == nil else { return }
+        let now = MonotonicClock.now
+        stopDeadline = now + stopGrace
         logger.info("stopping")
-        engine.stop(now: MonotonicClock.now)
+        engine.stop(now: now)
     }
 
     private func readSocket() {

@@ -1,6 +1,10 @@
 import LinuxIO
+import Primitives
 import QuicTransport
 import Sealing
+
+/// How long a program that stops waits for a full socket, to tell the other end.
+let stopGrace = Interval.seconds(1)
 
 // From what the configuration says to what the engines take.
 

@@ -1,0 +1,110 @@
+import Primitives
+import QuicTransport
+import Sealing
+import Tunnel
+
+/// One end of a QUIC connection that knows the sealed layer and keeps no rule: it sends what a test gives it and writes
+/// down what comes.
+final class RawPeer: QuicConnectionOwner {
+    static let key = PreSharedKey([UInt8](repeating: 7, count: 32))!
+
+    var connection: QuicConnection?
+    var opened: [QuicStream] = []
+    var received: [Int64: [UInt8]] = [:]
+    var finished: Set<Int64> = []
+    var resets: [Int64: UInt64] = [:]
+    var stops: [Int64: UInt64] = [:]
+    /// What the peer may send is given back as it comes.
+    var passesOn = true
+    private(set) var events: [ConnectionEvent] = []
+    private var random = SystemRandomNumberGenerator()
+
+    var closeReason: CloseReason? {
+        for case .closed(let reason) in events { return reason }
+        return nil
+    }
+
+    func takeEvents() { while let event = connection?.nextEvent() { events.append(event) } }
+
+    var secret: SessionSecret {
+        let exporter = connection?.exportKeyingMaterial(
+            label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
+        return SessionSecret(psk: Self.key, exporter: exporter ?? [])
+    }
+
+    func control(_ role: Role) -> ControlStream {
+        ControlStream(secret: secret, role: role, cipher: .aes256gcm, random: &random)
+    }
+
+    func sealed(_ stream: QuicStream, _ role: Role) -> FlowStream {
+        FlowStream(secret: secret, stream: stream.id.rawValue, role: role, cipher: .aes256gcm, random: &random)
+    }
+
+    /// As they are, without a seal.
+    func send(_ bytes: [UInt8], on stream: QuicStream) {
+        for byte in stride(from: 0, to: bytes.count, by: BlockPool.capacity) {
+            let part = bytes[byte..<min(byte + BlockPool.capacity, bytes.count)]
+            stream.space(minimum: part.count)?.copyBytes(from: part)
+            stream.commit(part.count)
+        }
+    }
+
+    func connection(_ connection: QuicConnection, opened stream: QuicStream) { opened.append(stream) }
+
+    func connection(
+        _ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream
+    ) {
+        received[stream.id.rawValue, default: []] += bytes
+        if passesOn { connection.extendCredit(on: stream, by: bytes.count) }
+    }
+
+    func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
+        finished.insert(stream.id.rawValue)
+    }
+
+    func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
+        resets[stream.id.rawValue] = code
+    }
+
+    func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64) {
+        stops[stream.id.rawValue] = code
+    }
+
+    func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {}
+    func connection(_ connection: QuicConnection, closed stream: QuicStream) {}
+    func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    func connectionCanOpenStreams(_ connection: QuicConnection) {}
+}
+
+/// The bytes that a sealer writes, as they are.
+final class ByteSink: ByteOutput {
+    private(set) var bytes: [UInt8] = []
+    private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: BlockPool.capacity, alignment: 16)
+
+    deinit { memory.deallocate() }
+
+    func space(minimum: Int) -> UnsafeMutableRawBufferPointer? { memory }
+    func commit(_ count: Int) { bytes += memory[..<count] }
+}
+
+extension ControlStream {
+    func sealedBytes(_ message: [UInt8]) -> [UInt8] {
+        let sink = ByteSink()
+        _ = send(message, to: sink)
+        return sink.bytes
+    }
+}
+
+extension FlowStream {
+    func sealedBytes(message: [UInt8]) -> [UInt8] {
+        let sink = ByteSink()
+        _ = send(message: message, to: sink)
+        return sink.bytes
+    }
+
+    func sealedBytes(_ data: [UInt8]) -> [UInt8] {
+        let sink = ByteSink()
+        _ = data.withUnsafeBytes { seal($0, to: sink) }
+        return sink.bytes
+    }
+}
