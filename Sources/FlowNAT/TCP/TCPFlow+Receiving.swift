@@ -11,6 +11,12 @@ extension TCPFlow {
         settings: borrowing FlowSettings, counters: inout FlowCounters, deliver: FlowConsumer
     ) -> FlowOutcome {
         if state == .opening { return receiveWhileOpening(segment) }
+        if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),
+            segment.sequence == initialReceive
+        {
+            nextSend = initialSend  // the application has not seen our SYN-ACK
+            return .ready
+        }
 
         let isFIN = segment.flags.contains(.fin)
         let length = payload.count + (isFIN ? 1 : 0)
@@ -56,13 +62,7 @@ extension TCPFlow {
     private mutating func receiveOutsideWindow(
         _ segment: TCPHeader, length: Int, now: Instant, settings: borrowing FlowSettings
     ) -> FlowOutcome {
-        if segment.flags.contains(.syn) {
-            if state == .synReceived && segment.sequence == initialReceive {
-                nextSend = initialSend  // the application has not seen our SYN-ACK
-                return .ready
-            }
-            return .challenge
-        }
+        if segment.flags.contains(.syn) { return .challenge }
         if state == .timeWait, segment.flags.contains(.fin) {
             timer = .timeWait(until: now + settings.timeWait)  // RFC 9293: our ACK of its FIN was lost
         }

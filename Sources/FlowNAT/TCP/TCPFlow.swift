@@ -174,7 +174,7 @@ struct TCPFlow: ~Copyable {
         nextReceive = syn.sequence + 1
         peerScalesWindow = syn.options.windowScale != nil
         peerWindowShift = min(syn.options.windowScale ?? 0, TCPOptions.maximumWindowScale)
-        windowLimit = peerScalesWindow ? settings.receiveWindow : min(settings.receiveWindow, 0xFFFF)
+        windowLimit = min(settings.receiveWindow, peerScalesWindow ? TCPFlow.maximumWindow : 0xFFFF)
         var shift: UInt8 = 0
         while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift
@@ -190,6 +190,8 @@ struct TCPFlow: ~Copyable {
             minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
     }
 
+    /// The largest window that the largest scale can express (RFC 7323, section 2.3), bytes.
+    static let maximumWindow = 0xFFFF << Int(TCPOptions.maximumWindowScale)
     /// Linux's floor for a peer's MSS (TCP_MIN_SND_MSS) without its options.
     static let minimumSegmentSize = 48
 
