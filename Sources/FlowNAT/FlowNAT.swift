@@ -25,7 +25,9 @@ public struct FlowNAT: ~Copyable {
     private var ready: (first: UInt32?, last: UInt32?)
     /// Flows in TIME-WAIT, oldest first: their places are the first to be given to new flows.
     private var waiting = WaitingList()
-    private var challenges: (second: UInt64, sent: Int) = (0, 0)
+    private var challenges: RateLimit
+    private var unreachables: RateLimit
+    private var heldBudget: HeldBudget
     /// Where answers that belong to no flow are written before they are queued.
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -37,6 +39,9 @@ public struct FlowNAT: ~Copyable {
         self.pool = pool
         sequence = InitialSequence(random: &random)
         replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
+        challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
+        unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
+        heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
     }
 
     deinit { scratch.deallocate() }
@@ -47,9 +52,13 @@ public struct FlowNAT: ~Copyable {
     public var activeFlowCount: Int { flows.count - waiting.count }
     /// Flows whose dial or handshake is not over.
     var halfOpenCount: Int { halfOpen }
+    /// What segments that wait for their predecessors take of `maximumHeldBytes`.
+    var heldSegmentBytes: Int { heldBudget.used }
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
+    /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
+    func deadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.nextDeadline }
 
     // MARK: - Packets in
 
@@ -72,7 +81,7 @@ public struct FlowNAT: ~Copyable {
             counters.fragments += 1
             return
         }
-        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet) }
+        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet, now: now) }
         let message = span.extracting(ip.upperLayer)
         let tcp: TCPHeader
         do {
@@ -109,7 +118,8 @@ public struct FlowNAT: ~Copyable {
             return replace(flow, tcp, now: now)
         }
         let outcome = flow.pointee.receive(
-            tcp, payload: payload, now: now, settings: settings, counters: &counters, deliver: deliver)
+            tcp, payload: payload, now: now, settings: settings, counters: &counters, budget: &heldBudget,
+            deliver: deliver)
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
 
@@ -393,6 +403,7 @@ public struct FlowNAT: ~Copyable {
         }
         unmarkReady(flow)
         deadlines.remove(flow.pointee.id.slot)
+        flow.pointee.held.removeAll(budget: &heldBudget)
         flows.remove(flow)
     }
 
@@ -404,10 +415,7 @@ public struct FlowNAT: ~Copyable {
 
     /// RFC 5961, section 7: challenge ACKs are few, so that they cannot be used to probe or to flood.
     private mutating func mayChallenge(now: Instant) -> Bool {
-        let second = now.nanoseconds / 1_000_000_000
-        if challenges.second != second { challenges = (second, 0) }
-        guard challenges.sent < settings.challengeAcknowledgmentsPerSecond else { return false }
-        challenges.sent += 1
+        guard challenges.take(now: now) else { return false }
         counters.challengeAcknowledgments += 1
         return true
     }
@@ -453,8 +461,9 @@ public struct FlowNAT: ~Copyable {
     }
 
     /// What Penstock does not carry is refused in words: an application that is told can fall back at once.
-    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer) {
+    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer, now: Instant) {
         counters.unsupportedProtocol += 1
+        guard unreachables.take(now: now) else { return }
         let count = ICMPWriter.destinationUnreachable(
             code: .administrativelyProhibited, quoting: packet.bytes, from: ip.destination, into: scratch)
         queueReply(count)

@@ -115,10 +115,13 @@ final class Trace {
         collect()
     }
 
-    /// Goes to the next deadline; returns how long that took.
+    /// The flow's timer that is due first.
+    var timer: Instant? { flow.flatMap { nat.deadline(of: $0) } }
+
+    /// Goes to the flow's next deadline; returns how long that took.
     @discardableResult
     func untilTimer(sourceLocation: SourceLocation = #_sourceLocation) -> Interval? {
-        guard let deadline = nat.nextDeadline else {
+        guard let deadline = timer, nat.nextDeadline.map({ $0 <= deadline }) == true else {
             Issue.record("no timer is running", sourceLocation: sourceLocation)
             return nil
         }
@@ -137,6 +140,7 @@ final class Trace {
         #expect(nat.halfOpenCount == 0, sourceLocation: sourceLocation)
         #expect(nat.nextDeadline == nil, sourceLocation: sourceLocation)
         #expect(pool.outstanding == 0, sourceLocation: sourceLocation)
+        #expect(nat.heldSegmentBytes == 0, sourceLocation: sourceLocation)
     }
 
     /// The byte that belongs at an offset of either stream.

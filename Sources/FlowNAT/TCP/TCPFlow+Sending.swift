@@ -86,16 +86,21 @@ extension TCPFlow {
         let next = end + (carriesFIN ? 1 : 0)
         if carriesFIN { enterAfterFIN() }
         if next > highestSent {
-            if timedSegment == nil && sequence == highestSent { timedSegment = (next, now) }
+            if timedSegment == nil, sequence == highestSent, !isProbing { timedSegment = (next, now) }
             highestSent = next
         }
         if next > nextSend { nextSend = next }
         switch timer {
         case .idle where highestSent > unacknowledged:
-            timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: attempts))
+            timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff))
         case .idle, .retransmit, .persist, .timeWait:
             break
         }
+    }
+
+    /// A probe's byte may be refused and sent again; its answer measures nothing.
+    private var isProbing: Bool {
+        if case .persist = timer { true } else { false }
     }
 
     private mutating func enterAfterFIN() {
@@ -119,7 +124,7 @@ extension TCPFlow {
         nextSend = initialSend + 1
         highestSent = SequenceNumber.later(highestSent, nextSend)
         // A repeated SYN does not restart the timer, or it would keep the flow half-open for ever.
-        if case .idle = timer { timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: attempts)) }
+        if case .idle = timer { timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff)) }
     }
 
     private mutating func sendAcknowledgmentIfOwed(into buffer: PacketBuffer, settings: borrowing FlowSettings) -> Bool

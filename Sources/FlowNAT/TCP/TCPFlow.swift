@@ -98,6 +98,8 @@ struct TCPFlow: ~Copyable {
     var isFinishing = false
     /// SND.WND, scaled up.
     var peerWindow = 0
+    /// MAX.SND.WND (RFC 5961, section 5).
+    var largestPeerWindow = 0
     /// Segment of the last window update: SND.WL1, SND.WL2.
     var windowSequence: SequenceNumber
     var windowAcknowledgment: SequenceNumber
@@ -114,9 +116,17 @@ struct TCPFlow: ~Copyable {
     var timedSegment: (end: SequenceNumber, sent: Instant)?
     /// Timeouts in a row without progress.
     var attempts = 0
+    /// Timeouts in a row without any answer.
+    var unanswered = 0
+    /// How often the timeout was doubled. Only a new measurement takes that back, not progress alone: where the round
+    /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
+    var backoff = 0
     var duplicateAcknowledgments = 0
     /// In fast recovery until this number is acknowledged (RFC 6582).
     var recoveryPoint: SequenceNumber?
+    /// What had been sent when the last timeout fired: duplicate ACKs below are echoes of what is sent anew, and no sign
+    /// of loss (RFC 6582, section 3.2, step 2 and section 4).
+    var timeoutPoint: SequenceNumber?
     /// The first unacknowledged segment goes out again before anything else.
     var mustResendFirst = false
     /// One byte goes out although the window is shut.
