@@ -1,4 +1,5 @@
-/// Flows in TIME-WAIT, oldest first. Those that left it early stay as stale entries until they come to the front.
+/// Flows in TIME-WAIT, oldest first. Those that left it early stay as stale entries until they come to the front or are
+/// half of all.
 struct WaitingList {
     private var entries: [FlowID] = []
     private var head = 0
@@ -15,11 +16,21 @@ struct WaitingList {
         if head == entries.count {
             entries.removeAll(keepingCapacity: true)
             head = 0
-        } else if head > 1_024 && head > entries.count / 2 {
+        } else if head > Self.slack && head > entries.count / 2 {
             entries.removeFirst(head)
+            head = 0
+        } else if stale.count > Self.slack && stale.count > (entries.count - head) / 2 {
+            // A front that is held up (its peer repeats its FIN) would keep everything behind it.
+            entries = entries[head...].filter { !stale.contains($0) }
+            stale.removeAll(keepingCapacity: true)
             head = 0
         }
     }
+
+    /// Spent entries that are not worth a clean-up.
+    static let slack = 1_024
+    /// Entries kept, stale ones included.
+    var storedCount: Int { entries.count }
 }
 
 /// Events waiting for the owner. It reads them all after every call, so the queue stays as long as one call makes it.

@@ -25,7 +25,9 @@ public struct FlowNAT: ~Copyable {
     private var ready: (first: UInt32?, last: UInt32?)
     /// Flows in TIME-WAIT, oldest first: their places are the first to be given to new flows.
     private var waiting = WaitingList()
-    private var challenges: (second: UInt64, sent: Int) = (0, 0)
+    private var challenges: RateLimit
+    private var unreachables: RateLimit
+    private var heldBudget: HeldBudget
     /// Where answers that belong to no flow are written before they are queued.
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -37,6 +39,9 @@ public struct FlowNAT: ~Copyable {
         self.pool = pool
         sequence = InitialSequence(random: &random)
         replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
+        challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
+        unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
+        heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
     }
 
     deinit { scratch.deallocate() }
@@ -45,6 +50,15 @@ public struct FlowNAT: ~Copyable {
     public var flowCount: Int { flows.count }
     /// Flows that are still somebody's business: all but those in TIME-WAIT.
     public var activeFlowCount: Int { flows.count - waiting.count }
+    /// Flows whose dial or handshake is not over.
+    var halfOpenCount: Int { halfOpen }
+    /// What segments that wait for their predecessors take of `maximumHeldBytes`.
+    var heldSegmentBytes: Int { heldBudget.used }
+
+    /// Where a flow stands; nil when it is gone.
+    func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
+    /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
+    func deadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.nextDeadline }
 
     // MARK: - Packets in
 
@@ -67,7 +81,7 @@ public struct FlowNAT: ~Copyable {
             counters.fragments += 1
             return
         }
-        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet) }
+        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet, now: now) }
         let message = span.extracting(ip.upperLayer)
         let tcp: TCPHeader
         do {
@@ -100,12 +114,12 @@ public struct FlowNAT: ~Copyable {
         guard let flow = flows.find(addresses) else {
             return handleUnknown(tcp, payload, addresses, now: now)
         }
-        if tcp.flags.isDisjoint(with: [.rst, .ack]), tcp.flags.contains(.syn), replaces(flow, tcp) {
-            forget(flow)
-            return handleUnknown(tcp, payload, addresses, now: now)
+        if Self.opens(tcp), replaces(flow, tcp) {
+            return replace(flow, tcp, now: now)
         }
         let outcome = flow.pointee.receive(
-            tcp, payload: payload, now: now, settings: settings, counters: &counters, deliver: deliver)
+            tcp, payload: payload, now: now, settings: settings, counters: &counters, budget: &heldBudget,
+            deliver: deliver)
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
 
@@ -123,10 +137,24 @@ public struct FlowNAT: ~Copyable {
         }
     }
 
+    /// A SYN that asks for a connection, and says nothing else.
+    private static func opens(_ tcp: TCPHeader) -> Bool {
+        tcp.flags.contains(.syn) && tcp.flags.isDisjoint(with: [.ack, .rst, .fin])
+    }
+
+    /// Ends a flow in favour of the next one between the same ends.
+    private mutating func replace(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader, now: Instant) {
+        let addresses = flow.pointee.addresses
+        let last = flow.pointee.state == .timeWait ? flow.pointee.highestSent : nil
+        if flow.pointee.state == .opening { events.append(.reset(flow.pointee.id)) }
+        forget(flow)
+        open(tcp, addresses, after: last, now: now)
+    }
+
     private mutating func handleUnknown(
         _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant
     ) {
-        guard tcp.flags.contains(.syn), tcp.flags.isDisjoint(with: [.ack, .rst, .fin]) else {
+        guard Self.opens(tcp) else {
             counters.noFlow += 1
             return answerWithReset(tcp, payloadCount: payload.count, addresses)
         }
@@ -134,6 +162,13 @@ public struct FlowNAT: ~Copyable {
             counters.impossibleAddress += 1
             return
         }
+        open(tcp, addresses, after: nil, now: now)
+    }
+
+    /// - Parameter last: where the last flow between the same ends stopped sending, while that is remembered.
+    private mutating func open(
+        _ tcp: TCPHeader, _ addresses: FlowAddresses, after last: SequenceNumber?, now: Instant
+    ) {
         guard halfOpen < settings.maximumHalfOpen else {
             counters.halfOpenFull += 1
             return
@@ -142,7 +177,9 @@ public struct FlowNAT: ~Copyable {
             counters.tableFull += 1
             return
         }
-        let number = sequence.number(for: addresses, now: now)
+        var number = sequence.number(for: addresses, now: now)
+        // RFC 1122, section 4.2.2.13: a fast flow outruns the clock of RFC 6528, and its old segments must not fit.
+        if let last { number = SequenceNumber.later(number, last + Self.reuseDistance) }
         let flow = flows.insert(addresses) { id in
             TCPFlow(
                 id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
@@ -154,11 +191,16 @@ public struct FlowNAT: ~Copyable {
 
     /// No connection can come from or go to a group, nowhere, or itself (the land attack).
     private static func isPossible(_ addresses: FlowAddresses) -> Bool {
-        let ends = [addresses.source, addresses.destination]
-        return addresses.source != addresses.destination
-            && ends.allSatisfy { !$0.address.isMulticast && !$0.address.isUnspecified && $0.port != 0 }
-            && addresses.destination.address != .v4(IPv4Address(0xFFFF_FFFF))
+        addresses.source != addresses.destination && isPossible(addresses.source) && isPossible(addresses.destination)
     }
+
+    private static func isPossible(_ end: Endpoint) -> Bool {
+        !end.address.isMulticast && !end.address.isUnspecified && end.port != 0
+            && end.address != .v4(IPv4Address(0xFFFF_FFFF))
+    }
+
+    /// How far a new flow begins above the last one between the same ends: one unscaled window.
+    private static let reuseDistance = 0x1_0000
 
     // MARK: - Commands
 
@@ -229,13 +271,15 @@ public struct FlowNAT: ~Copyable {
     // MARK: - Events and packets out
 
     public mutating func nextEvent() -> FlowEvent? {
-        guard let event = events.next() else { return nil }
-        guard case .drained(let id, _) = event else { return event }
-        guard let flow = flows.find(id) else { return nextEvent() }
-        flow.pointee.isDrainQueued = false
-        let count = flow.pointee.drained
-        flow.pointee.drained = 0
-        return .drained(id, count)
+        while let event = events.next() {
+            guard case .drained(let id, _) = event else { return event }
+            guard let flow = flows.find(id) else { continue }
+            flow.pointee.isDrainQueued = false
+            let count = flow.pointee.drained
+            flow.pointee.drained = 0
+            return .drained(id, count)
+        }
+        return nil
     }
 
     /// The next packet for the TUN; false when there is none. Call until then after every other call.
@@ -358,6 +402,8 @@ public struct FlowNAT: ~Copyable {
         case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck: break
         }
         unmarkReady(flow)
+        deadlines.remove(flow.pointee.id.slot)
+        flow.pointee.held.removeAll(budget: &heldBudget)
         flows.remove(flow)
     }
 
@@ -369,10 +415,7 @@ public struct FlowNAT: ~Copyable {
 
     /// RFC 5961, section 7: challenge ACKs are few, so that they cannot be used to probe or to flood.
     private mutating func mayChallenge(now: Instant) -> Bool {
-        let second = now.nanoseconds / 1_000_000_000
-        if challenges.second != second { challenges = (second, 0) }
-        guard challenges.sent < settings.challengeAcknowledgmentsPerSecond else { return false }
-        challenges.sent += 1
+        guard challenges.take(now: now) else { return false }
         counters.challengeAcknowledgments += 1
         return true
     }
@@ -418,8 +461,9 @@ public struct FlowNAT: ~Copyable {
     }
 
     /// What Penstock does not carry is refused in words: an application that is told can fall back at once.
-    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer) {
+    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer, now: Instant) {
         counters.unsupportedProtocol += 1
+        guard unreachables.take(now: now) else { return }
         let count = ICMPWriter.destinationUnreachable(
             code: .administrativelyProhibited, quoting: packet.bytes, from: ip.destination, into: scratch)
         queueReply(count)

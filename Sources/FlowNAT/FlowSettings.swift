@@ -19,7 +19,8 @@ public struct FlowSettings: Sendable {
     /// The value is Linux's own (TCP_RTO_MIN).
     public var minimumRetransmissionTimeout: Interval = .milliseconds(200)
     public var maximumRetransmissionTimeout: Interval = .seconds(60)
-    /// Retransmissions of the same data before the flow is given up with a RST.
+    /// Retransmissions of the same data, or probes of a shut window that nobody answered, before the flow is given up
+    /// with a RST.
     public var maximumRetransmissions = 10
     /// Retransmissions of a SYN-ACK before the flow is given up.
     public var maximumHandshakeRetransmissions = 5
@@ -28,10 +29,15 @@ public struct FlowSettings: Sendable {
     public var acknowledgmentDelay: Interval = .milliseconds(5)
     /// Segments kept per flow that arrived before their predecessors.
     public var maximumHeldSegments = 64
+    /// Bytes kept in all flows together that arrived before their predecessors.
+    public var maximumHeldBytes = 16 << 20
     /// Bytes of answers that belong to no flow (RST, ICMP errors) waiting for the TUN; what comes on top is dropped.
     public var maximumReplyBytes = 256 << 10
     /// Challenge ACKs in all per second (RFC 5961, section 7).
     public var challengeAcknowledgmentsPerSecond = 1_000
+    /// ICMP errors in all per second about protocols that are not carried (RFC 1812, section 4.3.2.8; RFC 4443,
+    /// section 2.4(f)).
+    public var unreachablesPerSecond = 1_000
 
     public init() {}
 }

@@ -68,6 +68,9 @@ struct FlowTable: ~Copyable {
         freeSlots.append(contentsOf: (first..<first + UInt32(Self.chunkSize)).reversed())
     }
 
-    /// The identifiers of all flows, in no order.
-    var identifiers: [FlowID] { slots.values.map { FlowID(slot: $0, generation: generations[Int($0)]) } }
+    /// The identifiers of all flows, by slot: the same calls always give the same order.
+    var identifiers: [FlowID] {
+        generations.indices.filter { generations[$0] & 1 == 1 }
+            .map { FlowID(slot: UInt32($0), generation: generations[$0]) }
+    }
 }

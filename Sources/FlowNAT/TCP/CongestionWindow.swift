@@ -39,10 +39,16 @@ struct CongestionWindow {
     /// Each further duplicate ACK says that a segment has left the network.
     mutating func inflate() { window = min(window + segment, Self.limit) }
 
+    /// A partial ACK: what it acknowledges has left the network, and one segment follows (RFC 6582, section 3.2, step 3).
+    mutating func partialDeflate(_ bytes: Int) {
+        window = max(max(window - bytes, 0) + (bytes >= segment ? segment : 0), segment)
+    }
+
     mutating func deflate() { window = min(window, threshold) }
 
-    mutating func timeout(inFlight: Int) {
-        threshold = max(inFlight / 2, 2 * segment)
+    /// - Parameter isRepeated: nothing was acknowledged since the last timeout.
+    mutating func timeout(inFlight: Int, isRepeated: Bool) {
+        if !isRepeated { threshold = max(inFlight / 2, 2 * segment) }
         window = segment
         credit = 0
     }

@@ -18,7 +18,11 @@ extension TCPFlow {
             // The window of the handshake's last ACK is the first that is scaled.
             windowSequence = segment.sequence - 1
         }
-        if number > highestSent { return outcome.union(.challenge) }
+        // RFC 5961, section 5: neither what was never sent nor what is older than any window.
+        guard number <= highestSent, number >= unacknowledged - largestPeerWindow else {
+            return outcome.union(.challenge)
+        }
+        unanswered = 0
         let oldWindow = peerWindow
         updateWindow(segment)
         if number > unacknowledged {
@@ -28,20 +32,24 @@ extension TCPFlow {
         }
         if peerWindow > 0, case .persist = timer {
             timer = .idle
-            attempts = 0
+            backoff = 0
+            mustProbe = false
             nextSend = unacknowledged  // the probe's byte may have been refused
         }
         return outcome.union(.ready)
     }
 
     /// SND.WND moves only with segments newer than the last that set it. One that acknowledges more is newer too,
-    /// even where its text is a retransmission and its sequence number therefore old.
+    /// even where its text is a retransmission and its sequence number therefore old. One that acknowledges less is
+    /// older, and its window counted from there.
     private mutating func updateWindow(_ segment: TCPHeader) {
+        guard segment.acknowledgment >= unacknowledged else { return }
         let isNewer =
             segment.acknowledgment > unacknowledged || segment.sequence > windowSequence
             || (segment.sequence == windowSequence && segment.acknowledgment >= windowAcknowledgment)
         guard isNewer else { return }
         peerWindow = Int(segment.window) << Int(peerWindowShift)
+        largestPeerWindow = max(largestPeerWindow, peerWindow)
         windowSequence = segment.sequence
         windowAcknowledgment = segment.acknowledgment
     }
@@ -58,7 +66,9 @@ extension TCPFlow {
         if let timed = timedSegment, number >= timed.end {
             roundTrip.sample(now - timed.sent)
             timedSegment = nil
+            backoff = 0
         }
+        if let point = timeoutPoint, number > point { timeoutPoint = nil }
 
         // The SYN and the FIN take a number each, but no byte of the queue.
         let text = max(0, min(number - queueStart, sendQueue.count))
@@ -77,6 +87,7 @@ extension TCPFlow {
                 congestion.deflate()
             } else {
                 mustResendFirst = true  // a partial ACK: the next hole (RFC 6582, section 3.2, step 3)
+                congestion.partialDeflate(bytes)
             }
         } else {
             duplicateAcknowledgments = 0
@@ -84,7 +95,7 @@ extension TCPFlow {
         }
 
         let isAllAcknowledged = unacknowledged == highestSent
-        timer = isAllAcknowledged ? .idle : .retransmit(at: now + roundTrip.timeout)
+        timer = isAllAcknowledged ? .idle : .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff))
         if finHasBeenSent && number > queueEnd {
             outcome.formUnion(acceptFINAcknowledgment(now: now, settings: settings))
         }
@@ -112,7 +123,7 @@ extension TCPFlow {
             congestion.inflate()
             return .ready
         }
-        guard duplicateAcknowledgments == 3 else { return [] }
+        guard duplicateAcknowledgments == 3, timeoutPoint == nil else { return [] }
         counters.fastRetransmissions += 1
         recoveryPoint = highestSent
         congestion.fastRetransmit(inFlight: highestSent - unacknowledged)

@@ -8,16 +8,23 @@ extension TCPFlow {
     /// The receiver's part of RFC 9293, section 3.10.7.4, in its order: sequence number, RST, SYN, ACK, text, FIN.
     mutating func receive(
         _ segment: TCPHeader, payload: UnsafeRawBufferPointer, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, deliver: FlowConsumer
+        settings: borrowing FlowSettings, counters: inout FlowCounters, budget: inout HeldBudget, deliver: FlowConsumer
     ) -> FlowOutcome {
         if state == .opening { return receiveWhileOpening(segment) }
+        if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),
+            segment.sequence == initialReceive
+        {
+            nextSend = initialSend  // the application has not seen our SYN-ACK
+            return .ready
+        }
 
         let isFIN = segment.flags.contains(.fin)
         let length = payload.count + (isFIN ? 1 : 0)
-        guard isAcceptable(segment.sequence, length: length) else {
+        // A RST may carry text that explains it (RFC 1122, section 4.2.2.12); only its number counts.
+        guard isAcceptable(segment.sequence, length: segment.flags.contains(.rst) ? 0 : length) else {
             counters.outsideWindow += 1
             if segment.flags.contains(.rst) { return [] }
-            return receiveOutsideWindow(segment, length: length, now: now, settings: settings)
+            return receiveOutsideWindow(segment, now: now, settings: settings, counters: &counters)
         }
         if segment.flags.contains(.rst) {
             // RFC 5961, section 3: only the exact number resets; anything else in the window may be a guess.
@@ -32,7 +39,7 @@ extension TCPFlow {
             outcome.formUnion(
                 takeText(
                     payload, at: segment.sequence, hasFIN: isFIN, now: now, settings: settings, counters: &counters,
-                    deliver: deliver))
+                    budget: &budget, deliver: deliver))
         }
         return outcome
     }
@@ -42,39 +49,34 @@ extension TCPFlow {
         segment.flags.contains(.rst) && segment.sequence == nextReceive ? .resetByPeer : []
     }
 
-    /// The four cases of RFC 9293, section 3.10.7.4, table 6.
+    /// The four cases of RFC 9293, section 3.10.7.4, table 6, but that an empty segment may stand at the edge: there an
+    /// application is that has filled the window, and its ACKs must count even while a hole in what it sent is open.
     private func isAcceptable(_ sequence: SequenceNumber, length: Int) -> Bool {
-        let window = windowEdge - nextReceive
-        if length == 0 {
-            if window == 0 { return sequence == nextReceive }
-            return nextReceive <= sequence && sequence < windowEdge
-        }
-        if window == 0 { return false }
-        return sequence < windowEdge && sequence + length > nextReceive
+        // A FIN just beyond the window moves RCV.NXT past the edge.
+        let edge = SequenceNumber.later(windowEdge, nextReceive)
+        if length == 0 { return nextReceive <= sequence && sequence <= edge }
+        return sequence < edge && sequence + length > nextReceive
     }
 
     private mutating func receiveOutsideWindow(
-        _ segment: TCPHeader, length: Int, now: Instant, settings: borrowing FlowSettings
+        _ segment: TCPHeader, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
     ) -> FlowOutcome {
-        if segment.flags.contains(.syn) {
-            if state == .synReceived && segment.sequence == initialReceive {
-                nextSend = initialSend  // the application has not seen our SYN-ACK
-                return .ready
-            }
-            return .challenge
-        }
+        if segment.flags.contains(.syn) { return .challenge }
         if state == .timeWait, segment.flags.contains(.fin) {
             timer = .timeWait(until: now + settings.timeWait)  // RFC 9293: our ACK of its FIN was lost
         }
-        // A window probe, a keepalive or an old duplicate: say where we are. Its ACK still counts where the numbers
-        // touch ours (RFC 9293: "special allowance" with a shut window).
+        // A window probe, a keepalive or an old duplicate: say where we are. With a shut window the ACK of what is next
+        // in order still counts (RFC 9293, section 3.10.7.4: "special allowance").
         acknowledgment = .immediate
-        return .ready
+        guard segment.sequence == nextReceive, segment.flags.contains(.ack), state != .synReceived else {
+            return .ready
+        }
+        return acknowledge(segment, isPure: false, now: now, settings: settings, counters: &counters).union(.ready)
     }
 
     private mutating func takeText(
         _ payload: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, deliver: FlowConsumer
+        settings: borrowing FlowSettings, counters: inout FlowCounters, budget: inout HeldBudget, deliver: FlowConsumer
     ) -> FlowOutcome {
         switch state {
         case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
@@ -97,9 +99,9 @@ extension TCPFlow {
         let text = UnsafeRawBufferPointer(rebasing: payload[skip..<max(skip, fits)])
         if sequence > nextReceive {
             counters.outOfOrder += 1
-            if !held.hold(text, at: sequence, hasFIN: keepsFIN, limit: settings.maximumHeldSegments) {
-                counters.heldQueueFull += 1
-            }
+            let isHeld = held.hold(
+                text, at: sequence, hasFIN: keepsFIN, limit: settings.maximumHeldSegments, budget: &budget)
+            if !isHeld { counters.heldQueueFull += 1 }
             acknowledgment = .immediate  // a duplicate ACK tells the sender of the gap (RFC 5681, section 4.2)
             return .ready
         }
@@ -107,7 +109,7 @@ extension TCPFlow {
         var finished = false
         let whole = take(text, counters: &counters, deliver: deliver)
         if whole && keepsFIN { finished = true }
-        while whole && !finished, let segment = held.takeReady(next: nextReceive) {
+        while whole && !finished, let segment = held.takeReady(next: nextReceive, budget: &budget) {
             let overlap = nextReceive - segment.start
             guard overlap <= segment.bytes.count else { continue }
             let isWhole = segment.bytes.withUnsafeBytes {
@@ -117,6 +119,7 @@ extension TCPFlow {
             finished = segment.hasFIN
             acknowledgment = .immediate  // the gap is closed (RFC 5681, section 4.2)
         }
+        if finished { held.removeAll(budget: &budget) }
         return noteProgress(finished: finished, now: now, settings: settings)
     }
 
@@ -126,6 +129,7 @@ extension TCPFlow {
     ) -> Bool {
         guard !text.isEmpty else { return true }
         let taken = deliver(id, text)
+        precondition(taken >= 0 && taken <= text.count, "a consumer takes no more than it is given")
         nextReceive += taken
         unreleased += taken
         unacknowledgedBytes += taken
@@ -138,7 +142,6 @@ extension TCPFlow {
     ) -> FlowOutcome {
         guard !finished else {
             nextReceive += 1
-            held = HeldSegments()
             acknowledgment = .immediate
             return receiveFIN(now: now, settings: settings).union([.finished, .ready])
         }
@@ -182,7 +185,9 @@ extension TCPFlow {
         let promised = windowEdge - nextReceive
         let possible = windowLimit - unreleased
         // Silly window avoidance (RFC 9293, section 3.8.6.2.2): tell of a good piece of window, not of every byte.
-        let step = promised < segmentSize ? min(segmentSize, windowLimit / 2) : windowLimit / 4
+        // No less than `promiseWindow` opens, or the ACK would look like a duplicate.
+        let least = min(segmentSize, windowLimit / 2)
+        let step = promised < segmentSize ? least : max(least, windowLimit / 4)
         guard possible - promised >= step else { return [] }
         acknowledgment = .immediate
         return .ready
@@ -193,10 +198,13 @@ extension TCPFlow {
         let possible = nextReceive + max(0, windowLimit - unreleased)
         if possible - windowEdge >= min(segmentSize, windowLimit / 2) { windowEdge = possible }
         let promised = max(0, windowEdge - nextReceive)
-        // Rounded up, so that the edge does not move left where the shift cannot express it (RFC 7323, section 2.4).
+        // Rounded up, so that the edge does not move left where the shift cannot express it (RFC 7323, section 2.4). Where
+        // that would be more than can be kept, rounded down: otherwise the edge would creep on with every small segment.
         let unit = 1 << Int(windowShift)
-        let field = min((promised + unit - 1) >> Int(windowShift), 0xFFFF)
-        windowEdge = nextReceive + field << Int(windowShift)
+        var field = (promised + unit - 1) >> Int(windowShift)
+        if (nextReceive + field << Int(windowShift)) - possible >= unit { field -= 1 }
+        field = min(max(field, 0), 0xFFFF)
+        windowEdge = SequenceNumber.later(windowEdge, nextReceive + field << Int(windowShift))
         return UInt16(field)
     }
 }

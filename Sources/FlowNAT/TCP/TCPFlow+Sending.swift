@@ -14,7 +14,7 @@ extension TCPFlow {
         case .opening:
             return false
         case .synReceived:
-            guard nextSend == initialSend else { return false }
+            guard nextSend == initialSend else { return sendAcknowledgmentIfOwed(into: buffer, settings: settings) }
             sendSYNACK(into: buffer, now: now, settings: settings)
             return true
         case .timeWait, .finWait2:
@@ -52,11 +52,11 @@ extension TCPFlow {
         if waiting > 0 && usable <= 0 { return nil }
         // A FIN needs no window of its own: nothing but it can follow, and the peer must learn of it.
         if waiting <= 0 { return 0 }
-        let count = min(waiting, usable)
-        // Silly window avoidance at the sender (RFC 9293, section 3.8.6.2.1): a full segment, or all there is, or
+        if waiting <= usable { return waiting }
+        // Silly window avoidance at the sender (RFC 9293, section 3.8.6.2.1): full segments, or all there is, or
         // nothing is in flight that could bring an ACK.
-        if count < waiting && count < segmentSize && inFlight > 0 { return nil }
-        return count
+        if usable >= segmentSize { return usable - usable % segmentSize }
+        return inFlight > 0 ? nil : usable
     }
 
     private mutating func sendText(
@@ -65,7 +65,9 @@ extension TCPFlow {
     ) {
         let isIPv4 = addresses.source.address.isIPv4
         let headers = PacketWriter.ipHeaderLength(isIPv4: isIPv4) + TCPHeader.minimumLength
-        let most = settings.offload ? TCPFlow.maximumPacket - headers : segmentSize
+        // A super-segment holds full segments; a shorter one in its midst would be a small packet each 64 KB.
+        let room = TCPFlow.maximumPacket - headers
+        let most = settings.offload ? room - room % segmentSize : segmentSize
         buffer.clear()
         var count = 0
         sendQueue.forEachRegion(from: sequence - queueStart, limit: min(wanted, most)) { region in
@@ -84,16 +86,21 @@ extension TCPFlow {
         let next = end + (carriesFIN ? 1 : 0)
         if carriesFIN { enterAfterFIN() }
         if next > highestSent {
-            if timedSegment == nil && sequence == highestSent { timedSegment = (next, now) }
+            if timedSegment == nil, sequence == highestSent, !isProbing { timedSegment = (next, now) }
             highestSent = next
         }
         if next > nextSend { nextSend = next }
         switch timer {
         case .idle where highestSent > unacknowledged:
-            timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: attempts))
+            timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff))
         case .idle, .retransmit, .persist, .timeWait:
             break
         }
+    }
+
+    /// A probe's byte may be refused and sent again; its answer measures nothing.
+    private var isProbing: Bool {
+        if case .persist = timer { true } else { false }
     }
 
     private mutating func enterAfterFIN() {
@@ -112,10 +119,12 @@ extension TCPFlow {
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
         write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, settings: settings)
-        if timedSegment == nil && attempts == 0 { timedSegment = (initialSend + 1, now) }
+        // Karn: what is sent twice measures nothing (RFC 6298, section 3).
+        timedSegment = highestSent == initialSend ? (initialSend + 1, now) : nil
         nextSend = initialSend + 1
         highestSent = SequenceNumber.later(highestSent, nextSend)
-        timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: attempts))
+        // A repeated SYN does not restart the timer, or it would keep the flow half-open for ever.
+        if case .idle = timer { timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff)) }
     }
 
     private mutating func sendAcknowledgmentIfOwed(into buffer: PacketBuffer, settings: borrowing FlowSettings) -> Bool

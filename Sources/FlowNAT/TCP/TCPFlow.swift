@@ -98,6 +98,8 @@ struct TCPFlow: ~Copyable {
     var isFinishing = false
     /// SND.WND, scaled up.
     var peerWindow = 0
+    /// MAX.SND.WND (RFC 5961, section 5).
+    var largestPeerWindow = 0
     /// Segment of the last window update: SND.WL1, SND.WL2.
     var windowSequence: SequenceNumber
     var windowAcknowledgment: SequenceNumber
@@ -114,9 +116,17 @@ struct TCPFlow: ~Copyable {
     var timedSegment: (end: SequenceNumber, sent: Instant)?
     /// Timeouts in a row without progress.
     var attempts = 0
+    /// Timeouts in a row without any answer.
+    var unanswered = 0
+    /// How often the timeout was doubled. Only a new measurement takes that back, not progress alone: where the round
+    /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
+    var backoff = 0
     var duplicateAcknowledgments = 0
     /// In fast recovery until this number is acknowledged (RFC 6582).
     var recoveryPoint: SequenceNumber?
+    /// What had been sent when the last timeout fired: duplicate ACKs below are echoes of what is sent anew, and no sign
+    /// of loss (RFC 6582, section 3.2, step 2 and section 4).
+    var timeoutPoint: SequenceNumber?
     /// The first unacknowledged segment goes out again before anything else.
     var mustResendFirst = false
     /// One byte goes out although the window is shut.
@@ -174,7 +184,7 @@ struct TCPFlow: ~Copyable {
         nextReceive = syn.sequence + 1
         peerScalesWindow = syn.options.windowScale != nil
         peerWindowShift = min(syn.options.windowScale ?? 0, TCPOptions.maximumWindowScale)
-        windowLimit = peerScalesWindow ? settings.receiveWindow : min(settings.receiveWindow, 0xFFFF)
+        windowLimit = min(settings.receiveWindow, peerScalesWindow ? TCPFlow.maximumWindow : 0xFFFF)
         var shift: UInt8 = 0
         while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift
@@ -190,6 +200,8 @@ struct TCPFlow: ~Copyable {
             minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
     }
 
+    /// The largest window that the largest scale can express (RFC 7323, section 2.3), bytes.
+    static let maximumWindow = 0xFFFF << Int(TCPOptions.maximumWindowScale)
     /// Linux's floor for a peer's MSS (TCP_MIN_SND_MSS) without its options.
     static let minimumSegmentSize = 48
 
