@@ -34,6 +34,9 @@ extension SystemError: CustomStringConvertible {
         if let needs, detail == nil, code == EPERM || code == EACCES {
             text += "; run it as root or give it the capability \(needs.rawValue)"
         }
+        if code == EADDRINUSE {
+            text += "; `ss -ulpn` shows the program that has it; stop that, or choose another port"
+        }
         return text
     }
 }

@@ -18,7 +18,7 @@ final class ClientProgram {
     private let tun: TunDevice
     private let routing: ClientRouting
     private let engine: ClientEngine
-    private let resolver = Resolver()
+    private let locator: ServerLocator
     private let sender = DatagramSender()
     private let packet = PacketBuffer()
     private let vectors = IOVectors(capacity: PacketBuffer.maximumRegions + 1)
@@ -26,10 +26,7 @@ final class ClientProgram {
     private var socket: UDPSocket?
     private var tunHasMore = false
     private var socketHasMore = false
-    /// Where the server's name led, and which of its addresses is tried next.
-    private var candidates: [Endpoint] = []
-    /// Counts the look-ups of the server's name: the answer to one that was given up is not used.
-    private var lookup = 0
+    private var hasRoutes = false
     /// Set when the client stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
     /// Why the client stops, when nobody asked for it.
@@ -42,6 +39,7 @@ final class ClientProgram {
             loop = try EventLoop()
             tun = try TunDevice(name: configuration.tun.name, offload: configuration.tun.offload == .auto)
             routing = try Self.prepare(tun, configuration)
+            locator = ServerLocator(server: configuration.server, loop: loop)
         } catch {
             throw RunError("\(error)")
         }
@@ -92,7 +90,6 @@ final class ClientProgram {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
             try loop.add(tun.descriptor, Handler { [unowned self] _ in readTun() }, interest: .readable)
-            try routing.install()
         } catch {
             throw RunError("\(error)")
         }
@@ -198,10 +195,10 @@ final class ClientProgram {
             case .connectionWanted:
                 connect()
             case .connected(let software):
-                candidates = []  // the next connection asks for the name again
+                locator.connected()
                 logger.info("connected", metadata: ["server": "\(configuration.server)", "software": "\(software)"])
             case .disconnected(let reason, let delay):
-                lookup += 1
+                locator.cancel()
                 logger.error("no tunnel: \(reason)", metadata: ["next-attempt-in": "\(milliseconds(delay))"])
             case .notice(let text):
                 logger.notice("\(text)")
@@ -212,18 +209,28 @@ final class ClientProgram {
     private func milliseconds(_ delay: Interval) -> String { "\(delay.nanoseconds / 1_000_000)ms" }
 
     private func connect() {
-        let server = configuration.server
-        if !candidates.isEmpty { return connect(to: candidates.removeFirst()) }
-        let current = lookup
-        resolver.resolve(host: server.host.description, port: server.port, loop: loop) { [weak self] result in
-            guard let self, lookup == current else { return }
+        locator.next { [unowned self] result in
             switch result {
-            case .success(let endpoints):
-                candidates = endpoints
-                connect(to: candidates.removeFirst())
+            case .success(let remote):
+                if installRoutes() { connect(to: remote) }
             case .failure(let error):
                 engine.connectFailed("\(error)", now: MonotonicClock.now)
             }
+        }
+    }
+
+    /// Leads traffic into the tunnel, once. Not before the server's name was looked up: the tunnel would take the
+    /// question, and could not carry it.
+    private func installRoutes() -> Bool {
+        guard !hasRoutes else { return true }
+        do {
+            try routing.install()
+            hasRoutes = true
+            return true
+        } catch {
+            failure = RunError("\(error)")
+            stop()
+            return false
         }
     }
 
@@ -242,10 +249,10 @@ final class ClientProgram {
                 Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
             self.socket = socket
             logger.debug("connecting", metadata: ["to": "\(remote)"])
-            engine.connect(to: remote, local: socket.local, isLastAddress: candidates.isEmpty, now: now)
+            engine.connect(to: remote, local: socket.local, isLastAddress: locator.isExhausted, now: now)
         } catch {
             socket = nil
-            engine.connectFailed("\(error)", isLastAddress: candidates.isEmpty, now: now)
+            engine.connectFailed("\(error)", isLastAddress: locator.isExhausted, now: now)
         }
     }
 
