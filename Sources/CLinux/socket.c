@@ -27,6 +27,8 @@ static const struct { int level, name; } options[] = {
     [CLINUX_UDP_SEGMENT] = {IPPROTO_UDP, UDP_SEGMENT},
     [CLINUX_UDP_GRO] = {IPPROTO_UDP, UDP_GRO},
     [CLINUX_TCP_NODELAY] = {IPPROTO_TCP, TCP_NODELAY},
+    [CLINUX_KEEP_ALIVE] = {SOL_SOCKET, SO_KEEPALIVE},
+    [CLINUX_TCP_KEEP_IDLE] = {IPPROTO_TCP, TCP_KEEPIDLE},
 };
 
 int clinux_socket(int ipv6, clinux_socket_type type) {

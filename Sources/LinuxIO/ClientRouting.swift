@@ -4,9 +4,10 @@ import Primitives
 /// Leads the machine's traffic into the tunnel, and the tunnel's own past it.
 ///
 /// A table of its own has the captured prefixes, leading into the TUN device, and `throw` routes for what is left out.
-/// Two rules stand above the main table: packets with the tunnel's mark are looked up in the main table, all others in
-/// ours. What ours does not know, or throws back, goes on to the main table. So the server is reached without a host
-/// route, and nothing of the system's own routes changes.
+/// One rule stands above the main table's: all packets without the tunnel's mark are looked up in ours. What ours does
+/// not know, or throws back, goes on to the main table, and so does what carries the mark. So the server is reached
+/// without a host route, the tunnel's own packets can never fall into the tunnel, and nothing of the system's own routes
+/// changes.
 public final class ClientRouting {
     private let netlink: Netlink
     private let interface: UInt32
@@ -20,8 +21,8 @@ public final class ClientRouting {
     ///   - interface: the TUN device's index.
     ///   - exclude: left out of `capture`; wins where a prefix is in both.
     ///   - table: a routing table that nobody else uses.
-    ///   - rulePriority: of the first rule; the second has the next number. Both must be below 32766, the main table's.
-    /// - Throws: EINVAL when the table is the system's own or the rules would come too late.
+    ///   - rulePriority: of the rule; below 32766, the main table's.
+    /// - Throws: EINVAL when the table is the system's own or the rule would come too late.
     public init(
         netlink: Netlink, interface: UInt32, capture: [IPPrefix], exclude: [IPPrefix], table: UInt32, mark: UInt32,
         rulePriority: UInt32
@@ -30,10 +31,10 @@ public final class ClientRouting {
             throw SystemError(
                 code: EINVAL, operation: "use routing table \(table)", detail: "the table belongs to the system")
         }
-        if rulePriority == 0 || rulePriority >= 32_765 {
+        if rulePriority == 0 || rulePriority >= 32_766 {
             throw SystemError(
                 code: EINVAL, operation: "use rule priority \(rulePriority)",
-                detail: "the rules must stand between the local table's, 0, and the main table's, 32766")
+                detail: "the rule must stand between the local table's, 0, and the main table's, 32766")
         }
         self.netlink = netlink
         self.interface = interface
@@ -64,9 +65,7 @@ public final class ClientRouting {
                 try netlink.addRoute(prefix, table: table, action: .throwBack)
             }
             for family in families {
-                // The exception first: between the two, the tunnel's own packets would fall into the tunnel.
-                try netlink.addRule(family, priority: rulePriority, mark: mark, table: Netlink.mainTable)
-                try netlink.addRule(family, priority: rulePriority + 1, mark: nil, table: table)
+                try netlink.addRule(family, priority: rulePriority, mark: mark, invert: true, table: table)
             }
         } catch {
             try? remove()
@@ -81,12 +80,7 @@ public final class ClientRouting {
             do throws(SystemError) { try body() } catch { failure = failure ?? error }
         }
         for family in AddressFamily.allCases {
-            attempt { () throws(SystemError) in
-                try netlink.flushRules(family, priority: rulePriority + 1, table: table)
-            }
-            attempt { () throws(SystemError) in
-                try netlink.flushRules(family, priority: rulePriority, table: Netlink.mainTable)
-            }
+            attempt { () throws(SystemError) in try netlink.flushRules(family, priority: rulePriority, table: table) }
         }
         attempt { () throws(SystemError) in try netlink.flushRoutes(table: table) }
         if let failure { throw failure }

@@ -14,6 +14,10 @@ public enum IOResult: Equatable, Sendable {
 
 /// A non-blocking TCP connection. Closed with the object, if not before.
 public final class TCPSocket {
+    /// Quiet for so long, the peer is asked whether it is still there; one that vanished without a word must not hold a
+    /// flow for ever. How long a living peer stays quiet is not limited.
+    static let keepAliveSeconds: Int32 = 600
+
     private var socket: Descriptor?
     /// The descriptor, which stays readable as a number after closing, so that it can be removed from the loop.
     public let descriptor: Int32
@@ -30,6 +34,8 @@ public final class TCPSocket {
         let connection = TCPSocket(try Descriptor(clinux_socket(isIPv6 ? 1 : 0, CLINUX_STREAM), "open a TCP socket"))
         let descriptor = connection.descriptor
         _ = clinux_set(descriptor, CLINUX_TCP_NODELAY, 1)
+        _ = clinux_set(descriptor, CLINUX_KEEP_ALIVE, 1)
+        _ = clinux_set(descriptor, CLINUX_TCP_KEEP_IDLE, keepAliveSeconds)
         try setMark(mark, on: descriptor)
         if let source {
             // The port is chosen by connect, which may share it between destinations.

@@ -50,6 +50,9 @@ typedef enum {
     CLINUX_UDP_SEGMENT,
     CLINUX_UDP_GRO,
     CLINUX_TCP_NODELAY,
+    CLINUX_KEEP_ALIVE,
+    /// Seconds of quiet before the first probe.
+    CLINUX_TCP_KEEP_IDLE,
 } clinux_option;
 
 /// IP_PMTUDISC_PROBE: sets "don't fragment" and ignores the kernel's idea of the path MTU.

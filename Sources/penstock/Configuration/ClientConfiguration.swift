@@ -34,7 +34,7 @@ struct ClientConfiguration: Sendable {
         var table: UInt32 = 20_563
         /// Mark of the client's own packets to the server.
         var mark: UInt32 = 20_563
-        /// Priority of the first `ip rule`.
+        /// Priority of our `ip rule`.
         var priority: UInt32 = 5_200
     }
 
@@ -157,7 +157,7 @@ extension ClientConfiguration.Routes {
         exclude = section.list("exclude", .prefix, default: exclude)
         table = UInt32(section.value("table", number, default: Int(table)))
         mark = UInt32(section.value("mark", number, default: Int(mark)))
-        // Ours come before the rule of the main table, which has 32766.
+        // Ours comes before the rule of the main table, which has 32766.
         priority = UInt32(section.value("priority", .integer(1...32_000), default: Int(priority)))
         if (253...255).contains(table) {
             section.refuse(

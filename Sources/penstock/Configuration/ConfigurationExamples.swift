@@ -21,7 +21,7 @@ let clientConfigurationExample = """
       exclude: []                     # destinations that do not, such as 192.168.0.0/16
       table: 20563                    # routing table of our own
       mark: 20563                     # mark on our own packets to the server
-      priority: 5200                  # of our first 'ip rule'
+      priority: 5200                  # of our 'ip rule'
 
     quic:
       congestion-control: bbr2        # bbr2, bbr, cubic or reno

@@ -60,6 +60,13 @@ case_error_server_that_does_not_answer() {
     expect_client_says 'answer|unreachable|no route' 25
 }
 
+# The client's own packets do not fall into its tunnel, which would take them anywhere.
+case_error_no_route_to_the_server() {
+    write_client_config bad.yaml
+    sed -i 's/^server: .*/server: 198.51.100.9:4433/' "$testbed_dir/bad.yaml"
+    expect_client_says 'unreachable' 4
+}
+
 case_error_port_in_use() {
     expect_equal "$(exit_code_of in_server timeout 10 "$penstock" server --config "$testbed_dir/server.yaml")" 1 \
         "the exit code"
