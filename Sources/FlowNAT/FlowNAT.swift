@@ -57,6 +57,8 @@ public struct FlowNAT: ~Copyable {
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
+    /// Entries in the heap of timers.
+    var timerCount: Int { deadlines.count }
     /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
     func deadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.nextDeadline }
 
@@ -144,6 +146,7 @@ public struct FlowNAT: ~Copyable {
 
     /// Ends a flow in favour of the next one between the same ends.
     private mutating func replace(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader, now: Instant) {
+        guard flow.pointee.state == .opening || admitsHalfOpen() else { return }
         let addresses = flow.pointee.addresses
         let last = flow.pointee.state == .timeWait ? flow.pointee.highestSent : nil
         if flow.pointee.state == .opening { events.append(.reset(flow.pointee.id)) }
@@ -169,10 +172,7 @@ public struct FlowNAT: ~Copyable {
     private mutating func open(
         _ tcp: TCPHeader, _ addresses: FlowAddresses, after last: SequenceNumber?, now: Instant
     ) {
-        guard halfOpen < settings.maximumHalfOpen else {
-            counters.halfOpenFull += 1
-            return
-        }
+        guard admitsHalfOpen() else { return }
         if flows.count >= settings.maximumFlows, !recycleOldestWaiting() {
             counters.tableFull += 1
             return
@@ -197,6 +197,14 @@ public struct FlowNAT: ~Copyable {
     private static func isPossible(_ end: Endpoint) -> Bool {
         !end.address.isMulticast && !end.address.isUnspecified && end.port != 0
             && end.address != .v4(IPv4Address(0xFFFF_FFFF))
+    }
+
+    private mutating func admitsHalfOpen() -> Bool {
+        guard halfOpen < settings.maximumHalfOpen else {
+            counters.halfOpenFull += 1
+            return false
+        }
+        return true
     }
 
     /// How far a new flow begins above the last one between the same ends: one unscaled window.

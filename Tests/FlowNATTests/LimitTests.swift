@@ -1,0 +1,230 @@
+import Packets
+import Primitives
+import Testing
+
+@testable import FlowNAT
+
+/// Every table and queue at its limit.
+struct LimitTests {
+    private func trace(poolBytes: Int = 64 << 20, _ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
+        var settings = FlowSettings()
+        change(&settings)
+        return Trace(settings: settings, poolBytes: poolBytes)
+    }
+
+    private func connect(_ t: Trace, port: UInt16) -> [Trace.Report] {
+        t.source.port = port
+        t.flow = nil
+        t.app.sends(.syn, seq: 100, mss: 1460, ws: 7)
+        return t.takeReports()
+    }
+
+    @Test func flows() {
+        let t = trace { $0.maximumFlows = 100 }
+        for port in 1...100 as ClosedRange<UInt16> { #expect(connect(t, port: port) == [.connect]) }
+        #expect(connect(t, port: 101) == [])
+        #expect(t.nat.counters.tableFull == 1 && t.nat.flowCount == 100)
+        t.app.expectsNothing()
+        t.nat.abortAll()
+        #expect(connect(t, port: 101) == [.connect])
+    }
+
+    @Test func halfOpen() {
+        let t = trace { $0.maximumHalfOpen = 10 }
+        for port in 1...10 as ClosedRange<UInt16> { #expect(connect(t, port: port) == [.connect]) }
+        #expect(connect(t, port: 11) == [])
+        #expect(t.nat.counters.halfOpenFull == 1 && t.nat.halfOpenCount == 10)
+        #expect(t.pool.outstanding == 0)  // a flood costs no buffers
+    }
+
+    @Test func halfOpenIsCountedDownOnEveryWayOut() {
+        let t = trace()
+        for (port, end) in [
+            (1, { t.owner.rejects(.silence) }), (2, { t.owner.rejects(.refused) }), (3, { t.owner.aborts() }),
+            (4, { t.app.sends(.rst, seq: 101) }),
+            (
+                5,
+                {
+                    t.owner.accepts()
+                    while t.nextPacket() != nil {}
+                    for _ in 0..<6 {
+                        t.untilTimer()
+                        while t.nextPacket() != nil {}
+                    }
+                }
+            ),
+            (
+                6,
+                {
+                    t.natStart = nil
+                    t.owner.accepts()
+                    t.app.expects([.syn, .ack], seq: 0, ack: 101)
+                    t.app.sends(.ack, seq: 101, ack: 1)
+                    #expect(t.nat.halfOpenCount == 0)
+                    t.owner.aborts()
+                }
+            ),
+        ] as [(UInt16, () -> Void)] {
+            #expect(connect(t, port: port) == [.connect])
+            #expect(t.nat.halfOpenCount == 1)
+            while t.nextPacket() != nil {}
+            end()
+            while t.nextPacket() != nil {}
+            #expect(t.nat.halfOpenCount == 0 && t.nat.flowCount == 0, "way \(port)")
+            _ = t.takeReports()
+        }
+        t.isOver()
+    }
+
+    @Test func replies() {
+        let t = trace { $0.maximumReplyBytes = 1_000 }
+        for _ in 0..<100 { t.app.sends(.ack, seq: 1, ack: 1) }
+        var answers = 0
+        while t.nextPacket() != nil { answers += 1 }
+        #expect(answers == 1_000 / 42)
+        #expect(t.nat.counters.replyQueueFull == 100 - answers)
+        t.isOver()
+    }
+
+    @Test func heldSegments() {
+        let t = trace { $0.maximumHeldSegments = 8 }
+        t.app.opens()
+        for i in 0..<10 { t.app.sends(.ack, seq: 201 + UInt32(i) * 100, ack: 1, len: 50) }
+        #expect(t.nat.counters.heldQueueFull == 2)
+        #expect(t.nat.heldSegmentBytes == 8 * (50 + HeldSegments.overhead))
+        while t.nextPacket() != nil {}
+        t.owner.aborts()
+        while t.nextPacket() != nil {}
+        t.isOver()
+    }
+
+    @Test func heldBytesOfAllFlows() {
+        let t = trace { $0.maximumHeldBytes = 10_000 }
+        t.app.opens()
+        // Each starts one byte further: little new, much to keep.
+        for i in 0..<30 { t.app.sends(.ack, seq: 201 + UInt32(i), ack: 1, len: 1_000) }
+        #expect(t.nat.heldSegmentBytes <= 10_000)
+        #expect(t.nat.counters.heldQueueFull == 30 - 10_000 / (1_000 + HeldSegments.overhead))
+        // The same start again costs only what is new, and never more than there is.
+        t.app.sends(.ack, seq: 201, ack: 1, len: 1_400)
+        t.app.sends(.ack, seq: 201, ack: 1, len: 60_000)
+        #expect(t.nat.heldSegmentBytes <= 10_000)
+        t.app.sends(.ack, seq: 101, ack: 1, len: 100)
+        t.deliveredInOrder(1_500)
+        #expect(t.nat.heldSegmentBytes == 0)
+    }
+
+    @Test func anExhaustedPoolStopsTheWriterAndNothingElse() {
+        let t = trace(poolBytes: 4 * BlockPool.blockSize)
+        t.app.opens()
+        let taken = t.owner.writes(100_000)
+        #expect(taken == 4 * BlockPool.capacity)
+        #expect(t.owner.writes(1) == 0)
+        // No memory for answers of no flow either: counted, not fatal.
+        let source = t.source
+        t.source.port = 1
+        t.app.sends(.ack, seq: 1, ack: 1)
+        #expect(t.nat.counters.replyQueueFull == 1)
+        t.source = source
+        // The flow itself goes on, and memory comes back.
+        t.app.sends(.ack, seq: 101, ack: 1, len: 10)
+        t.deliveredInOrder(10)
+        var acknowledged = 1
+        while let packet = t.nextPacket() {
+            acknowledged += packet.payload.count
+            t.app.sends(.ack, seq: 111, ack: acknowledged)
+        }
+        #expect(acknowledged == taken + 1 && t.pool.outstanding == 0)
+    }
+
+    @Test func aPacketHasSoManyRegions() {
+        let t = trace()
+        t.app.opens()
+        // One byte at the end of each block: every block is a region.
+        for _ in 0..<20 {
+            _ = t.nat.withSendQueue(t.flow!) { queue in
+                let room = queue.space(minimum: BlockPool.capacity)!
+                for i in 0..<100 { room[i] = Trace.pattern(t.written + i) }
+                queue.stage(100)
+                queue.commit()
+            }
+            t.written += 100
+        }
+        var sent = 1
+        while sent < 2_001 {
+            guard let packet = t.nextPacket() else { break }
+            #expect(t.buffer.regionCount <= PacketBuffer.maximumRegions)
+            let isPattern = packet.payload.indices.allSatisfy { packet.payload[$0] == Trace.pattern(sent - 1 + $0) }
+            #expect(isPattern)
+            sent += packet.payload.count
+        }
+        #expect(sent == 2_001)
+    }
+
+    @Test func timersOfOneFlowAreOneEntry() {
+        // A long timer (persist) and many short ones (delayed ACKs): the heap does not grow.
+        let t = trace { $0.receiveWindow = 1 << 24 }
+        t.app.opens(win: 0)
+        t.owner.writes(10)
+        t.app.expectsNothing()
+        var sent: UInt32 = 101
+        for _ in 0..<1_000 {
+            t.app.sends(.ack, seq: sent, ack: 1, len: 10, win: 0)
+            sent += 10
+            t.untilTimer()
+            while t.nextPacket() != nil {}
+            #expect(t.nat.timerCount <= t.nat.flowCount)
+        }
+    }
+
+    @Test func unreachablesAreFew() {
+        let t = trace { $0.unreachablesPerSecond = 5 }
+        for _ in 0..<20 { t.inject(udpPacket()) }
+        var answers = 0
+        while t.nextPacket() != nil { answers += 1 }
+        #expect(answers == 5 && t.nat.counters.unsupportedProtocol == 20)
+    }
+
+    // MARK: What is not carried
+
+    private func udpPacket(fragment: UInt16 = 0) -> [UInt8] {
+        var packet = [UInt8](repeating: 0, count: 36)
+        packet.withUnsafeMutableBytes { bytes in
+            let memory = bytes.baseAddress!
+            PacketWriter.writeIPHeader(
+                to: memory, source: .v4(IPv4Address(0x0A00_0002)), destination: .v4(IPv4Address(0xC000_0201)),
+                protocol: IPProtocol.udp, payloadLength: 16)
+            memory.storeBigEndian(fragment, at: 6)
+            PacketWriter.setIPv4HeaderChecksum(at: memory, headerLength: 20)
+        }
+        return packet
+    }
+
+    @Test func otherProtocolsAreRefusedInWords() {
+        let t = trace()
+        t.inject(udpPacket())
+        let packet = t.nextPacket()
+        #expect(packet?.icmp?.type == 3 && packet?.icmp?.code == 13)
+        #expect(packet.map { Array($0.payload) } == udpPacket())
+        t.isOver()
+    }
+
+    @Test func fragmentsAreDropped() {
+        let t = trace()
+        t.inject(udpPacket(fragment: 0x2000))
+        t.inject(udpPacket(fragment: 0x0010))
+        #expect(t.nat.counters.fragments == 2)
+        t.isOver()
+    }
+
+    @Test func aWrongChecksumIsDroppedUnlessTheHeaderVouches() {
+        let t = trace()
+        var packet = t.app.segment(.syn, sequence: 100)
+        packet[36] ^= 1
+        t.inject(packet)
+        t.reports()
+        #expect(t.nat.counters.badChecksum == 1)
+        t.inject(packet, VirtioHeader(flags: VirtioHeader.dataValid))
+        t.reports(.connect)
+    }
+}
