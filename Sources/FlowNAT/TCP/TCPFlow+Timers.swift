@@ -60,8 +60,7 @@ extension TCPFlow {
         duplicateAcknowledgments = 0
         mustResendFirst = false
         if state != .synReceived {
-            // A flight is lost once, however often it is sent: the threshold stays (RFC 5681, section 3.1).
-            congestion.timeout(inFlight: highestSent - unacknowledged, isRepeated: attempts > 1)
+            congestion.timeout(inFlight: highestSent - unacknowledged)
             timeoutPoint = highestSent
         }
         nextSend = unacknowledged
