@@ -37,7 +37,6 @@ extension TCPFlow {
         guard unanswered <= settings.maximumRetransmissions else { return .giveUp }
         backoff += 1
         mustProbe = true
-        timedSegment = nil
         nextSend = unacknowledged  // the same byte each time
         timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
         return .ready
