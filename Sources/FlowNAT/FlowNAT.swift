@@ -12,13 +12,13 @@ import Primitives
 /// `.drained` tells the owner how many bytes the application has really taken.
 public struct FlowNAT: ~Copyable {
     public let settings: FlowSettings
-    public private(set) var counters = FlowCounters()
+    public internal(set) var counters = FlowCounters()
 
     private let pool: BlockPool
     private let sequence: InitialSequence
     private var flows = FlowTable()
     private var deadlines = DeadlineHeap()
-    private var replies: ReplyQueue
+    var replies: ReplyQueue
     private var events = EventQueue()
     private var halfOpen = 0
     /// Flows that may have something to send, in the order in which they asked: a list through `TCPFlow.nextReady`.
@@ -26,10 +26,10 @@ public struct FlowNAT: ~Copyable {
     /// Flows in TIME-WAIT, oldest first: their places are the first to be given to new flows.
     private var waiting = WaitingList()
     private var challenges: RateLimit
-    private var unreachables: RateLimit
+    var unreachables: RateLimit
     private var heldBudget: HeldBudget
     /// Where answers that belong to no flow are written before they are queued.
-    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
     /// - Parameters:
     ///   - pool: where all payload is buffered.
@@ -190,7 +190,7 @@ public struct FlowNAT: ~Copyable {
     }
 
     /// No connection can come from or go to a group, nowhere, or itself (the land attack).
-    private static func isPossible(_ addresses: FlowAddresses) -> Bool {
+    static func isPossible(_ addresses: FlowAddresses) -> Bool {
         addresses.source != addresses.destination && isPossible(addresses.source) && isPossible(addresses.destination)
     }
 
@@ -426,59 +426,5 @@ public struct FlowNAT: ~Copyable {
         guard challenges.take(now: now) else { return false }
         counters.challengeAcknowledgments += 1
         return true
-    }
-
-    // MARK: - Answers that belong to no flow
-
-    /// RFC 9293, section 3.10.7.1: a segment for a connection that does not exist.
-    private mutating func answerWithReset(_ tcp: TCPHeader, payloadCount: Int, _ addresses: FlowAddresses) {
-        guard !tcp.flags.contains(.rst), Self.isPossible(addresses) else { return }
-        if tcp.flags.contains(.ack) {
-            queueReset(addresses, sequence: tcp.acknowledgment, acknowledgment: nil)
-        } else {
-            let length = payloadCount + (tcp.flags.contains(.syn) ? 1 : 0) + (tcp.flags.contains(.fin) ? 1 : 0)
-            queueReset(addresses, sequence: SequenceNumber(0), acknowledgment: tcp.sequence + length)
-        }
-    }
-
-    private mutating func sendReset(_ flow: UnsafeMutablePointer<TCPFlow>) {
-        switch flow.pointee.state {
-        case .opening:
-            // The application is in SYN-SENT: only a RST that acknowledges its SYN counts (RFC 9293, 3.10.7.3).
-            queueReset(
-                flow.pointee.addresses, sequence: SequenceNumber(0), acknowledgment: flow.pointee.nextReceive)
-        case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
-            queueReset(
-                flow.pointee.addresses, sequence: flow.pointee.highestSent, acknowledgment: flow.pointee.nextReceive)
-        }
-    }
-
-    private mutating func queueReset(
-        _ addresses: FlowAddresses, sequence: SequenceNumber, acknowledgment: SequenceNumber?
-    ) {
-        let count = ReplyWriter.reset(
-            from: addresses.destination, to: addresses.source, sequence: sequence, acknowledgment: acknowledgment,
-            into: scratch)
-        queueReply(count)
-    }
-
-    private mutating func sendUnreachable(_ flow: UnsafeMutablePointer<TCPFlow>, _ reason: UnreachableReason) {
-        let count = ReplyWriter.unreachable(
-            reason, addresses: flow.pointee.addresses, sequence: flow.pointee.initialReceive, into: scratch)
-        queueReply(count)
-    }
-
-    /// What Penstock does not carry is refused in words: an application that is told can fall back at once.
-    private mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer, now: Instant) {
-        counters.unsupportedProtocol += 1
-        guard unreachables.take(now: now) else { return }
-        let count = ICMPWriter.destinationUnreachable(
-            code: .administrativelyProhibited, quoting: packet.bytes, from: ip.destination, into: scratch)
-        queueReply(count)
-    }
-
-    private mutating func queueReply(_ count: Int) {
-        guard count > 0 else { return }
-        if !replies.append(UnsafeRawBufferPointer(rebasing: scratch[..<count])) { counters.replyQueueFull += 1 }
     }
 }

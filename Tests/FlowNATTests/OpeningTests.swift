@@ -262,5 +262,7 @@ struct OpeningTests {
         t.app.sends(.syn, seq: 100, ws: 7)
         t.owner.accepts()
         t.app.expects([.syn, .ack], seq: 0, ack: 101, win: 0xFFFF, ws: 14)
+        t.app.sends([.ack, .fin], seq: 102, ack: 1)
+        t.app.expects(.ack, seq: 1, ack: 101, win: 0xFFFF)
     }
 }

@@ -130,12 +130,36 @@ struct SendingTests {
         #expect(window.window == 1_000)
     }
 
+    @Test func aPartialACKBringsTheNextHoleAndNothingNew() {
+        let t = opened { $0.offload = false }
+        t.owner.writes(29_200)
+        for i in 0..<10 { t.app.expects(.ack, seq: 1 + i * 1_460, ack: 101, len: 1_460) }
+        t.app.expectsNothing()
+        for _ in 0..<3 { t.app.sends(.ack, seq: 101, ack: 1) }
+        t.app.expects(.ack, seq: 1, ack: 101, len: 1_460)
+        t.app.expectsNothing()
+        // Eight segments of window, less the four acknowledged, and one: below the six in flight.
+        t.app.sends(.ack, seq: 101, ack: 5_841)
+        t.app.expects(.ack, seq: 5_841, ack: 101, len: 1_460)
+        t.app.expectsNothing()
+    }
+
     @Test func aRepeatedTimeoutKeepsTheThreshold() {
-        var window = CongestionWindow(segment: 1_000)
-        window.timeout(inFlight: 20_000, isRepeated: false)
-        window.timeout(inFlight: 1_000, isRepeated: true)
-        for _ in 0..<9 { window.acknowledged(1_000, wasLimited: true) }
-        #expect(window.window == 10_000)  // slow start up to the threshold, not congestion avoidance from 2000
+        let t = opened { $0.offload = false }
+        t.owner.writes(14_600)
+        for i in 0..<10 { t.app.expects(.ack, seq: 1 + i * 1_460, ack: 101, len: 1_460) }
+        for _ in 0..<2 {
+            t.untilTimer()
+            t.app.expects(.ack, seq: 1, ack: 101, len: 1_460)
+            t.app.expectsNothing()
+        }
+        // Slow start up to half the flight: one, two, four segments.
+        t.app.sends(.ack, seq: 101, ack: 1_461)
+        for i in 1...2 { t.app.expects(.ack, seq: 1 + i * 1_460, ack: 101, len: 1_460) }
+        t.app.expectsNothing()
+        t.app.sends(.ack, seq: 101, ack: 4_381)
+        for i in 3...6 { t.app.expects(.ack, seq: 1 + i * 1_460, ack: 101, len: 1_460) }
+        t.app.expectsNothing()
     }
 
     // MARK: Retransmission timeout
@@ -292,6 +316,15 @@ struct SendingTests {
         t.owner.writes(10)
         t.app.expects(.ack, seq: 1_001, ack: 101, len: 10)
         #expect(t.untilTimer() == .milliseconds(200))
+    }
+
+    @Test func aProbeThatIsNotYetSentGivesWayToTheWindow() {
+        let t = opened(win: 0)
+        t.owner.writes(1_000)
+        t.app.expectsNothing()
+        t.untilTimer()
+        t.app.sends(.ack, seq: 101, ack: 1, win: 100)
+        t.app.expects(.ack, seq: 1, ack: 101, len: 1_000)
     }
 
     @Test func aWindowThatShutsOverDataInFlightLosesNothing() {

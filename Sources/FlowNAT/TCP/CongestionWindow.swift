@@ -46,9 +46,10 @@ struct CongestionWindow {
 
     mutating func deflate() { window = min(window, threshold) }
 
-    /// - Parameter isRepeated: nothing was acknowledged since the last timeout.
-    mutating func timeout(inFlight: Int, isRepeated: Bool) {
-        if !isRepeated { threshold = max(inFlight / 2, 2 * segment) }
+    /// - Parameter inFlight: all that was sent and not acknowledged, so that a second timeout for the same flight leaves
+    ///   the threshold as it is (RFC 5681, section 3.1).
+    mutating func timeout(inFlight: Int) {
+        threshold = max(inFlight / 2, 2 * segment)
         window = segment
         credit = 0
     }

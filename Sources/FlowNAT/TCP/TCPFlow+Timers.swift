@@ -37,7 +37,6 @@ extension TCPFlow {
         guard unanswered <= settings.maximumRetransmissions else { return .giveUp }
         backoff += 1
         mustProbe = true
-        timedSegment = nil
         nextSend = unacknowledged  // the same byte each time
         timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
         return .ready
@@ -60,8 +59,7 @@ extension TCPFlow {
         duplicateAcknowledgments = 0
         mustResendFirst = false
         if state != .synReceived {
-            // A flight is lost once, however often it is sent: the threshold stays (RFC 5681, section 3.1).
-            congestion.timeout(inFlight: highestSent - unacknowledged, isRepeated: attempts > 1)
+            congestion.timeout(inFlight: highestSent - unacknowledged)
             timeoutPoint = highestSent
         }
         nextSend = unacknowledged
