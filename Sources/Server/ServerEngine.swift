@@ -105,6 +105,7 @@ public final class ServerEngine {
 
     /// After a connection has sent all it can: when it wants to be called next, or that it is gone.
     private func settle(_ session: ServerSession) {
+        guard sessions[session.index] === session else { return }  // settled for good already
         guard session.connection.state != .closed else {
             end(session, reason: "closed")
             endpoint.remove(session.connection)
