@@ -6,14 +6,6 @@ import Testing
 
 /// The ends of a connection (RFC 9293, section 3.6).
 struct ClosingTests {
-    private func opened(_ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
-        var settings = FlowSettings()
-        change(&settings)
-        let t = Trace(settings: settings)
-        t.app.opens()
-        return t
-    }
-
     /// The owner closed first, the application followed: TIME-WAIT.
     private func waiting(_ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
         let t = opened(change)

@@ -6,14 +6,6 @@ import Testing
 
 /// What an application sends on an open connection (RFC 9293, section 3.10.7.4).
 struct EstablishedTests {
-    private func opened(_ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
-        var settings = FlowSettings()
-        change(&settings)
-        let t = Trace(settings: settings)
-        t.app.opens()
-        return t
-    }
-
     @Test func bytesInOrderAreDeliveredAndAcknowledgedLate() {
         let t = opened()
         t.app.sends(.ack, seq: 101, ack: 1, len: 100)

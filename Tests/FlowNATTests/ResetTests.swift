@@ -6,14 +6,6 @@ import Testing
 
 /// RST in both directions (RFC 9293, section 3.5.2 and 3.5.3; RFC 5961, sections 3 and 7).
 struct ResetTests {
-    private func opened(_ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
-        var settings = FlowSettings()
-        change(&settings)
-        let t = Trace(settings: settings)
-        t.app.opens()
-        return t
-    }
-
     @Test func theExactNumberResets() {
         let t = opened()
         t.owner.writes(100)

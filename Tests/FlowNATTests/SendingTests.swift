@@ -6,14 +6,6 @@ import Testing
 
 /// What the owner writes, on its way to the application.
 struct SendingTests {
-    private func opened(win: UInt16 = 0xFFFF, _ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
-        var settings = FlowSettings()
-        change(&settings)
-        let t = Trace(settings: settings)
-        t.app.opens(win: win)
-        return t
-    }
-
     // MARK: Super-segments
 
     @Test func aSuperSegmentCarriesItsVirtioHeader() {

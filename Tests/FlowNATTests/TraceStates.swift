@@ -50,3 +50,12 @@ extension Trace {
         app.sends([.fin, .ack], seq: 101, ack: 1)
     }
 }
+
+/// A trace whose one flow is established: the application's numbers begin at 101, ours at 1.
+func opened(win: UInt16 = 0xFFFF, _ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
+    var settings = FlowSettings()
+    change(&settings)
+    let t = Trace(settings: settings)
+    t.app.opens(win: win)
+    return t
+}
