@@ -118,6 +118,7 @@ extension TCPFlow {
         var options = TCPOptions.none
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
+        options.sackPermitted = permitsSACK
         write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, settings: settings)
         // Karn: what is sent twice measures nothing (RFC 6298, section 3).
         timedSegment = highestSent == initialSend ? (initialSend + 1, now) : nil

@@ -143,6 +143,8 @@ struct TCPFlow: ~Copyable {
     /// Rcv.Wind.Shift (RFC 7323); zero where the peer did not offer scaling.
     var windowShift: UInt8
     let peerScalesWindow: Bool
+    /// Both SYNs carried SACK-permitted (RFC 2018, section 2).
+    let permitsSACK: Bool
     let windowLimit: Int
     /// Bytes delivered to the owner that it has not released yet.
     var unreleased = 0
@@ -183,6 +185,7 @@ struct TCPFlow: ~Copyable {
         initialReceive = syn.sequence
         nextReceive = syn.sequence + 1
         peerScalesWindow = syn.options.windowScale != nil
+        permitsSACK = syn.options.sackPermitted
         peerWindowShift = min(syn.options.windowScale ?? 0, TCPOptions.maximumWindowScale)
         windowLimit = min(settings.receiveWindow, peerScalesWindow ? TCPFlow.maximumWindow : 0xFFFF)
         var shift: UInt8 = 0
