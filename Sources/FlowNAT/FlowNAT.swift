@@ -308,7 +308,7 @@ public struct FlowNAT: ~Copyable {
             schedule(flow)
             if sent {
                 counters.packetsOut += 1
-                counters.bytesOut += buffer.count - buffer.headCount
+                counters.bytesOut += buffer.payloadCount
                 return true
             }
         }
