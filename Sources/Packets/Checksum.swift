@@ -48,6 +48,13 @@ public enum Checksum {
         return total
     }
 
+    /// The sum of an IPv4 header without options: 20 bytes, whose room the caller has checked.
+    @inlinable @inline(__always) static func sumOfIPv4Header(_ header: UnsafeRawPointer) -> UInt64 {
+        let a = header.loadUnaligned(as: UInt64.self)
+        let b = header.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        return add(add(a, b), UInt64(header.loadUnaligned(fromByteOffset: 16, as: UInt32.self)))
+    }
+
     /// Two partial sums as one, with the carry brought round.
     @inlinable @inline(__always) public static func add(_ a: UInt64, _ b: UInt64) -> UInt64 {
         let (sum, overflow) = a.addingReportingOverflow(b)
