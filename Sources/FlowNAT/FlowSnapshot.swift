@@ -80,8 +80,8 @@ extension FlowSnapshot: CustomStringConvertible {
         let (source, destination) = (addresses.source, addresses.destination)
         let words = [
             "tcp \(state.name)", "src=\(source.address)", "dst=\(destination.address)", "sport=\(source.port)",
-            "dport=\(destination.port)", "in=\(bytesIn)", "out=\(bytesOut)", "age=\(decimal(age, per: 1_000_000_000, 3))",
-            "idle=\(decimal(idle, per: 1_000_000_000, 3))",
+            "dport=\(destination.port)", "in=\(bytesIn)", "out=\(bytesOut)",
+            "age=\(decimal(age, per: 1_000_000_000, 3))", "idle=\(decimal(idle, per: 1_000_000_000, 3))",
             "rtt=\(smoothedRoundTrip.map { decimal($0, per: 1_000_000, 1) } ?? "-")",
             "rto=\(decimal(retransmissionTimeout, per: 1_000_000, 1))", "cwnd=\(congestionWindow)",
             "wnd=\(peerWindow)", "queue=\(queued)", "held=\(unreleased)", "retrans=\(retransmissions)",

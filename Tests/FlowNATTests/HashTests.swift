@@ -8,10 +8,11 @@ import Testing
 /// The tables by themselves: against a Dictionary, with hashes that collide, and as their memory goes.
 struct HashTests {
     /// Values of SipHash-1-3 under the key 0, 0, from another implementation.
-    @Test(arguments: [
-        ([1], 0x1e9f_7341_61d6_2dd9), ([0x0a00_0002_c000_0201, 0x9c40_01bb], 0x21b3_f05d_2181_804e),
-        ([1, 2, 3], 0x8acb_6513_5d8f_2da1), (Array(repeating: .max, count: 5), 0x97a1_f348_31b4_15f0),
-    ] as [([UInt64], UInt64)])
+    @Test(
+        arguments: [
+            ([1], 0x1e9f_7341_61d6_2dd9), ([0x0a00_0002_c000_0201, 0x9c40_01bb], 0x21b3_f05d_2181_804e),
+            ([1, 2, 3], 0x8acb_6513_5d8f_2da1), (Array(repeating: .max, count: 5), 0x97a1_f348_31b4_15f0),
+        ] as [([UInt64], UInt64)])
     func sipHash13(words: [UInt64], expected: UInt64) {
         #expect(FlowHash(key0: 0, key1: 0).hash(words: words) == expected)
     }

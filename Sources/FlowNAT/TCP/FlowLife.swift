@@ -6,7 +6,8 @@ struct FlowLife {
     var created = Instant(nanoseconds: 0)
     /// When its last segment came from the application.
     var lastHeard = Instant(nanoseconds: 0)
-    /// Since when something is in flight of which the application has acknowledged nothing new.
+    /// Since when something is in flight of which the application has acknowledged nothing new. Nil also after an answer
+    /// from a shut window, until the next probe.
     var outstandingSince: Instant?
     /// Keepalives in a row that nobody answered.
     var unansweredKeepalives = 0

@@ -22,10 +22,11 @@ extension TCPFlow {
         life.bytesIn &+= UInt64(max(0, unreleased - mark.unreleased))
         life.bytesOut &+= UInt64(max(0, queueStart - mark.queueStart))
         guard life.outstandingSince != nil else { return }
-        if unacknowledged == highestSent {
+        if unacknowledged == highestSent || peerWindow == 0 {
+            // A peer that answers may keep its window shut for ever (RFC 9293, section 3.8.6.1). The time begins anew with
+            // the next probe.
             life.outstandingSince = nil
-        } else if unacknowledged != mark.unacknowledged || peerWindow == 0 {
-            // A peer that answers may keep its window shut for ever (RFC 9293, section 3.8.6.1).
+        } else if unacknowledged != mark.unacknowledged {
             life.outstandingSince = now
         }
     }
