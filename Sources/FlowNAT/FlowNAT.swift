@@ -27,7 +27,8 @@ public struct FlowNAT: ~Copyable {
     private var waiting = WaitingList()
     private var challenges: RateLimit
     var unreachables: RateLimit
-    private var heldBudget: HeldBudget
+    /// Text that waits for its predecessors, of all flows.
+    private var heldMemory: ChunkStore
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -41,7 +42,7 @@ public struct FlowNAT: ~Copyable {
         replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
-        heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
+        heldMemory = ChunkStore(pool: pool, byteLimit: settings.maximumHeldBytes)
     }
 
     deinit { scratch.deallocate() }
@@ -53,10 +54,11 @@ public struct FlowNAT: ~Copyable {
     /// Flows whose dial or handshake is not over.
     var halfOpenCount: Int { halfOpen }
     /// What segments that wait for their predecessors take of `maximumHeldBytes`.
-    var heldSegmentBytes: Int { heldBudget.used }
+    var heldSegmentBytes: Int { heldMemory.usedBytes }
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
+    func lastEcho(of id: FlowID) -> UInt32? { flows.find(id)?.pointee.lastEcho }
     /// Entries in the heap of timers.
     var timerCount: Int { deadlines.count }
     /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
@@ -100,7 +102,8 @@ public struct FlowNAT: ~Copyable {
             source: Endpoint(ip.source, tcp.sourcePort), destination: Endpoint(ip.destination, tcp.destinationPort))
         let payload = UnsafeRawBufferPointer(rebasing: packet[ip.headerLength + tcp.headerLength..<ip.totalLength])
         counters.bytesIn += payload.count
-        handle(tcp, payload, addresses, now: now, deliver: deliver)
+        handle(
+            tcp, payload, addresses, isMarked: ExplicitCongestion.isMarked(ip.trafficClass), now: now, deliver: deliver)
     }
 
     private static func hasValidChecksum(_ message: RawSpan, _ ip: IPHeader) -> Bool {
@@ -110,7 +113,7 @@ public struct FlowNAT: ~Copyable {
     }
 
     private mutating func handle(
-        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant,
+        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, isMarked: Bool, now: Instant,
         deliver: FlowConsumer
     ) {
         guard let flow = flows.find(addresses) else {
@@ -120,8 +123,8 @@ public struct FlowNAT: ~Copyable {
             return replace(flow, tcp, now: now)
         }
         let outcome = flow.pointee.receive(
-            tcp, payload: payload, now: now, settings: settings, counters: &counters, budget: &heldBudget,
-            deliver: deliver)
+            tcp, payload: payload, isMarked: isMarked, now: now, settings: settings, counters: &counters,
+            memory: &heldMemory, deliver: deliver)
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
 
@@ -129,8 +132,8 @@ public struct FlowNAT: ~Copyable {
     private func replaces(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader) -> Bool {
         switch flow.pointee.state {
         case .timeWait:
-            // RFC 9293, section 3.6.1: a higher sequence number cannot be an old duplicate.
-            tcp.sequence > flow.pointee.nextReceive
+            // RFC 9293, section 3.6.1: a higher sequence number or a later timestamp cannot be an old duplicate's.
+            flow.pointee.mayBeReused(by: tcp, settings: settings)
         case .opening:
             // The application gave up its first attempt and makes another from the same port.
             tcp.sequence != flow.pointee.initialReceive
@@ -182,7 +185,8 @@ public struct FlowNAT: ~Copyable {
         if let last { number = SequenceNumber.later(number, last + Self.reuseDistance) }
         let flow = flows.insert(addresses) { id in
             TCPFlow(
-                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
+                id: id, addresses: addresses, syn: tcp, initialSend: number,
+                timestampOffset: sequence.timestampOffset(for: addresses), pool: pool, settings: settings, now: now)
         }
         halfOpen += 1
         counters.opened += 1
@@ -411,7 +415,7 @@ public struct FlowNAT: ~Copyable {
         }
         unmarkReady(flow)
         deadlines.remove(flow.pointee.id.slot)
-        flow.pointee.held.removeAll(budget: &heldBudget)
+        flow.pointee.held.removeAll(memory: &heldMemory)
         flows.remove(flow)
     }
 
