@@ -63,5 +63,15 @@ public struct FlowCounters: Equatable, Sendable {
     /// RSTs not sent, since there were enough in all.
     public var resetsSkipped = 0
 
+    // What the receiving side of TCP saw.
+    /// Segments older than TS.Recent: dropped (RFC 7323, section 5.3).
+    public var oldTimestamps = 0
+    /// Segments without the timestamps that were agreed: dropped (RFC 7323, section 3.2).
+    public var missingTimestamps = 0
+    /// Segments with text that came with CE (RFC 3168).
+    public var congestionMarks = 0
+    /// Reductions of the congestion window because of ECE (RFC 3168).
+    public var congestionEchoes = 0
+
     public init() {}
 }

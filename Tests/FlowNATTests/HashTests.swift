@@ -64,8 +64,8 @@ struct HashTests {
         let addresses = addresses(number)
         let flow = table.insert(addresses) { id in
             TCPFlow(
-                id: id, addresses: addresses, syn: synHeader, initialSend: SequenceNumber(0), pool: pool,
-                settings: FlowSettings())
+                id: id, addresses: addresses, syn: synHeader, initialSend: SequenceNumber(0), timestampOffset: 0, pool: pool,
+                settings: FlowSettings(), now: Instant(nanoseconds: 0))
         }
         return flow.pointee.id
     }

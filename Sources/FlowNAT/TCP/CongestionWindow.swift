@@ -1,3 +1,5 @@
+import Primitives
+
 /// How much may be outstanding towards the application: NewReno (RFC 5681 with byte counting of RFC 3465).
 ///
 /// Across a TUN nothing is lost, so this opens at once and stays out of the way; with a LAN behind the client it is what
@@ -34,6 +36,13 @@ struct CongestionWindow {
     mutating func fastRetransmit(inFlight: Int) {
         threshold = max(inFlight / 2, 2 * segment)
         window = threshold + 3 * segment
+    }
+
+    /// Congestion was signalled without a loss (RFC 3168, section 6.1.2): the same reduction.
+    mutating func congestionEvent(inFlight: Int, now: Instant) {
+        threshold = max(inFlight / 2, 2 * segment)
+        window = min(window, threshold)
+        credit = 0
     }
 
     /// Each further duplicate ACK says that a segment has left the network.

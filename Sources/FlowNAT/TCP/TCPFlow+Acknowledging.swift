@@ -58,7 +58,8 @@ extension TCPFlow {
         to number: SequenceNumber, now: Instant, settings: borrowing FlowSettings
     ) -> FlowOutcome {
         let bytes = number - unacknowledged
-        let wasLimited = inFlight + segmentSize >= min(congestion.window, max(peerWindow, segmentSize))
+        let wasLimited =
+            !ecn.isEchoed && inFlight + segmentSize >= min(congestion.window, max(peerWindow, segmentSize))
         unacknowledged = number
         if nextSend < number { nextSend = number }
         attempts = 0
@@ -127,6 +128,7 @@ extension TCPFlow {
         counters.fastRetransmissions += 1
         recoveryPoint = highestSent
         congestion.fastRetransmit(inFlight: highestSent - unacknowledged)
+        noteReduction()
         timedSegment = nil  // Karn: what is sent twice measures nothing (RFC 6298, section 3)
         mustResendFirst = true
         return .ready

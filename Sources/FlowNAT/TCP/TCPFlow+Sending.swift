@@ -14,14 +14,15 @@ extension TCPFlow {
         case .opening:
             return false
         case .synReceived:
-            guard nextSend == initialSend else { return sendAcknowledgmentIfOwed(into: buffer, settings: settings) }
+            guard nextSend == initialSend else { return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings) }
             sendSYNACK(into: buffer, now: now, settings: settings)
             return true
         case .timeWait, .finWait2:
-            return sendAcknowledgmentIfOwed(into: buffer, settings: settings)
+            return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings)
         case .established, .closeWait, .finWait1, .closing, .lastAck:
             break
         }
+        if owesReport { return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings) }
         if mustResendFirst, highestSent > unacknowledged {
             mustResendFirst = false
             counters.retransmissions += 1
@@ -38,7 +39,7 @@ extension TCPFlow {
             sendText(from: nextSend, count: count, into: buffer, now: now, settings: settings)
             return true
         }
-        return sendAcknowledgmentIfOwed(into: buffer, settings: settings)
+        return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings)
     }
 
     /// How many bytes of text may go out from SND.NXT on: nil for none, zero for a FIN alone.
@@ -64,7 +65,7 @@ extension TCPFlow {
         settings: borrowing FlowSettings
     ) {
         let isIPv4 = addresses.source.address.isIPv4
-        let headers = PacketWriter.ipHeaderLength(isIPv4: isIPv4) + TCPHeader.minimumLength
+        let headers = PacketWriter.ipHeaderLength(isIPv4: isIPv4) + TCPHeader.minimumLength + optionLength
         // A super-segment holds full segments; a shorter one in its midst would be a small packet each 64 KB.
         let room = TCPFlow.maximumPacket - headers
         let most = settings.offload ? room - room % segmentSize : segmentSize
@@ -81,7 +82,7 @@ extension TCPFlow {
         var flags: TCPFlags = .ack
         if count > 0 && reachesEnd { flags.insert(.psh) }
         if carriesFIN { flags.insert(.fin) }
-        write(flags, at: sequence, payloadCount: count, options: .none, into: buffer, settings: settings)
+        write(flags, at: sequence, payloadCount: count, options: TCPOptions(), into: buffer, now: now, settings: settings)
 
         let next = end + (carriesFIN ? 1 : 0)
         if carriesFIN { enterAfterFIN() }
@@ -119,7 +120,7 @@ extension TCPFlow {
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
         options.sackPermitted = permitsSACK
-        write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, settings: settings)
+        write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
         // Karn: what is sent twice measures nothing (RFC 6298, section 3).
         timedSegment = highestSent == initialSend ? (initialSend + 1, now) : nil
         nextSend = initialSend + 1
@@ -128,19 +129,29 @@ extension TCPFlow {
         if case .idle = timer { timer = .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff)) }
     }
 
-    private mutating func sendAcknowledgmentIfOwed(into buffer: PacketBuffer, settings: borrowing FlowSettings) -> Bool
-    {
+    private mutating func sendAcknowledgmentIfOwed(
+        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
+    ) -> Bool {
         guard acknowledgment == .immediate else { return false }
         buffer.clear()
+        var options = TCPOptions()
+        if permitsSACK, !held.isEmpty || duplicate != nil {
+            options.sack = held.blocks(after: nextReceive, duplicate: duplicate)
+        }
         // SND.NXT after a timeout lies behind what the peer has seen: an ACK goes out at the highest number.
-        write(.ack, at: highestSent, payloadCount: 0, options: .none, into: buffer, settings: settings)
+        write(.ack, at: highestSent, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
+        duplicate = nil  // told once (RFC 2883, section 4)
         return true
     }
 
+    /// An ACK that tells of a hole or a duplicate goes out on its own, before any text: only without text does it count
+    /// as a duplicate ACK (RFC 5681, section 2), and blocks on text would make its segments smaller than the others.
+    private var owesReport: Bool { acknowledgment == .immediate && (!held.isEmpty || duplicate != nil) }
+
     /// Headers of a segment whose payload regions are in the buffer already.
     mutating func write(
-        _ flags: TCPFlags, at sequence: SequenceNumber, payloadCount: Int, options: TCPOptions,
-        into buffer: PacketBuffer, settings: borrowing FlowSettings
+        _ flags: TCPFlags, at sequence: SequenceNumber, payloadCount: Int, options: consuming TCPOptions,
+        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
     ) {
         let window: UInt16
         if flags.contains(.syn) {
@@ -150,11 +161,16 @@ extension TCPFlow {
         } else {
             window = promiseWindow()
         }
+        if let timestamps { options.timestamps = (timestamps.value(now: now), timestamps.recent) }
+        var flags = flags
+        var trafficClass: UInt8 = 0
+        if ecn.isNegotiated { trafficClass = congestionBits(&flags, at: sequence, payloadCount: payloadCount) }
         SegmentWriter.write(
             from: addresses.destination, to: addresses.source, sequence: sequence, acknowledgment: nextReceive,
             flags: flags, window: window, options: options, payloadCount: payloadCount, segmentSize: segmentSize,
-            offload: settings.offload, into: buffer)
+            offload: settings.offload, trafficClass: trafficClass, into: buffer)
         acknowledgment = .none
         unacknowledgedBytes = 0
+        lastAcknowledgmentSent = nextReceive
     }
 }

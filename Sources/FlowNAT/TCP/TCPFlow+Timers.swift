@@ -60,6 +60,7 @@ extension TCPFlow {
         mustResendFirst = false
         if state != .synReceived {
             congestion.timeout(inFlight: highestSent - unacknowledged)
+            noteReduction()
             timeoutPoint = highestSent
         }
         nextSend = unacknowledged

@@ -105,7 +105,7 @@ struct TCPFlow: ~Copyable {
     var windowAcknowledgment: SequenceNumber
     /// Snd.Wind.Shift (RFC 7323).
     var peerWindowShift: UInt8 = 0
-    /// Payload bytes of a segment to the application.
+    /// Payload bytes of a segment to the application, its options counted off.
     var segmentSize: Int
 
     // MARK: Recovery
@@ -131,6 +131,9 @@ struct TCPFlow: ~Copyable {
     var mustResendFirst = false
     /// One byte goes out although the window is shut.
     var mustProbe = false
+    var ecn: ExplicitCongestion
+    /// TSecr of the last acceptable ACK; nil without timestamps (RFC 3522 compares it with what was sent).
+    var lastEcho: UInt32?
 
     // MARK: Receiving, from the application
 
@@ -152,6 +155,12 @@ struct TCPFlow: ~Copyable {
     var acknowledgment = AcknowledgmentTimer.none
     /// Bytes received since the last ACK.
     var unacknowledgedBytes = 0
+    /// Nil where the SYN carried none (RFC 7323, section 3.2).
+    var timestamps: Timestamps?
+    /// Last.ACK.sent (RFC 7323, section 4.3).
+    var lastAcknowledgmentSent: SequenceNumber
+    /// Text that came twice, for the next ACK (RFC 2883).
+    var duplicate: SACKBlock?
 
     // MARK: Timers and the owner's lists
 
@@ -170,8 +179,8 @@ struct TCPFlow: ~Copyable {
 
     /// A flow that has just heard a SYN.
     init(
-        id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, pool: BlockPool,
-        settings: borrowing FlowSettings
+        id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, timestampOffset: UInt32,
+        pool: BlockPool, settings: borrowing FlowSettings, now: Instant
     ) {
         self.id = id
         self.addresses = addresses
@@ -194,12 +203,19 @@ struct TCPFlow: ~Copyable {
         while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift
         windowEdge = nextReceive
+        lastAcknowledgmentSent = syn.sequence
+        if settings.timestamps, let option = syn.options.timestamps {
+            timestamps = Timestamps(recent: option.value, offset: timestampOffset, now: now)
+        }
+        ecn = ExplicitCongestion(syn: syn, settings: settings)
         let ours = TCPFlow.maximumSegmentSize(mtu: settings.mtu, isIPv4: addresses.source.address.isIPv4)
         // RFC 9293, section 3.7.1: 536 (IPv4) or 1220 (IPv6) without the option. A tiny announced size would make us
         // send mostly headers, so there is a floor.
         let announced = syn.options.maximumSegmentSize.map(Int.init)
         let theirs = announced ?? (addresses.source.address.isIPv4 ? 536 : 1_220)
         segmentSize = min(max(theirs, TCPFlow.minimumSegmentSize), ours)
+        // RFC 6691, section 2: the announced size does not count options.
+        if timestamps != nil { segmentSize -= TCPFlow.timestampsLength }
         congestion = CongestionWindow(segment: segmentSize)
         roundTrip = RoundTripEstimator(
             minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
