@@ -28,6 +28,8 @@ public struct FlowNAT: ~Copyable {
     private var challenges: RateLimit
     var unreachables: RateLimit
     private var heldBudget: HeldBudget
+    /// Send records of all flows; behind a pointer, since every flow takes from it.
+    private let records: UnsafeMutablePointer<SendRecordArena>
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -42,9 +44,18 @@ public struct FlowNAT: ~Copyable {
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
+        records = .allocate(capacity: 1)
+        records.initialize(
+            to: SendRecordArena(
+                limit: settings.maximumSendRecordsInAll, limitPerFlow: settings.maximumSendRecords))
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        // No flow touches its records when it goes with the whole table.
+        records.deinitialize(count: 1)
+        records.deallocate()
+    }
 
     /// Flows in the table, those in TIME-WAIT included.
     public var flowCount: Int { flows.count }
@@ -54,6 +65,8 @@ public struct FlowNAT: ~Copyable {
     var halfOpenCount: Int { halfOpen }
     /// What segments that wait for their predecessors take of `maximumHeldBytes`.
     var heldSegmentBytes: Int { heldBudget.used }
+    /// Send records in use.
+    var sendRecordCount: Int { records.pointee.used }
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
@@ -182,7 +195,8 @@ public struct FlowNAT: ~Copyable {
         if let last { number = SequenceNumber.later(number, last + Self.reuseDistance) }
         let flow = flows.insert(addresses) { id in
             TCPFlow(
-                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
+                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool,
+                records: records, settings: settings)
         }
         halfOpen += 1
         counters.opened += 1
@@ -412,6 +426,7 @@ public struct FlowNAT: ~Copyable {
         unmarkReady(flow)
         deadlines.remove(flow.pointee.id.slot)
         flow.pointee.held.removeAll(budget: &heldBudget)
+        flow.pointee.records.removeAll()
         flows.remove(flow)
     }
 

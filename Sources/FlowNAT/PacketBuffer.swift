@@ -44,6 +44,15 @@ public final class PacketBuffer {
         return true
     }
 
+    /// Adds what a queue has behind its read mark, `limit` bytes at most; returns how many.
+    func addUnread(of queue: borrowing BlockQueue, limit: Int) -> Int {
+        let room = UnsafeMutableBufferPointer(
+            start: regionStorage + regionCount, count: Self.maximumRegions - regionCount)
+        let added = queue.unreadRegions(limit: limit, into: room)
+        regionCount += added.count
+        return added.bytes
+    }
+
     /// Bytes of the whole packet.
     public var count: Int { regions.reduce(headCount) { $0 + $1.count } }
 
