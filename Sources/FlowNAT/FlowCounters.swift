@@ -73,5 +73,17 @@ public struct FlowCounters: Equatable, Sendable {
     /// Reductions of the congestion window because of ECE (RFC 3168).
     public var congestionEchoes = 0
 
+    // Recovery.
+    /// Probes of the tail of a flight (RFC 8985, section 7).
+    public var tailLossProbes = 0
+    /// Timeouts and fast retransmissions that were for nothing, and were taken back.
+    public var spuriousRecoveries = 0
+    /// SACK blocks that named what cannot be.
+    public var invalidSACKBlocks = 0
+    /// Timeouts after which what the peer had SACKed was not believed any more (RFC 2018, section 8).
+    public var sackReneged = 0
+    /// New text that had to wait for a send record.
+    public var sendRecordsFull = 0
+
     public init() {}
 }

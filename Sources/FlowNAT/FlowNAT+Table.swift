@@ -88,7 +88,8 @@ extension FlowNAT {
         let flow = flows.insert(addresses) { id in
             TCPFlow(
                 id: id, addresses: addresses, syn: tcp, initialSend: number,
-                timestampOffset: sequence.timestampOffset(for: addresses), pool: pool, settings: settings, now: now)
+                timestampOffset: sequence.timestampOffset(for: addresses), pool: pool, records: records,
+                settings: settings, now: now)
         }
         flow.pointee.life.created = now
         flow.pointee.life.lastHeard = now
@@ -143,6 +144,7 @@ extension FlowNAT {
         unmarkReady(flow)
         deadlines.remove(slot)
         flow.pointee.held.removeAll(memory: &heldMemory)
+        flow.pointee.records.removeAll()
         flows.remove(flow)
     }
 

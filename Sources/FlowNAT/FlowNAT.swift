@@ -28,6 +28,8 @@ public struct FlowNAT: ~Copyable {
     private var challenges: RateLimit
     var unreachables: RateLimit
     var resets: RateLimit
+    /// Send records of all flows; behind a pointer, since every flow takes from it.
+    let records: UnsafeMutablePointer<SendRecordArena>
     /// Text that waits for its predecessors, of all flows.
     var heldMemory: ChunkStore
     /// Where answers that belong to no flow are written before they are queued.
@@ -47,10 +49,19 @@ public struct FlowNAT: ~Copyable {
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         resets = RateLimit(perSecond: settings.resetsPerSecond)
+        records = .allocate(capacity: 1)
+        records.initialize(
+            to: SendRecordArena(
+                limit: settings.maximumSendRecordsInAll, limitPerFlow: settings.maximumSendRecords))
         heldMemory = ChunkStore(pool: pool, byteLimit: settings.maximumHeldBytes)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        // No flow touches its records when it goes with the whole table.
+        records.deinitialize(count: 1)
+        records.deallocate()
+    }
 
     /// Flows in the table, those in TIME-WAIT included.
     public var flowCount: Int { flows.count }
@@ -60,6 +71,8 @@ public struct FlowNAT: ~Copyable {
     var halfOpenCount: Int { lists.count(of: .halfOpen) }
     /// What segments that wait for their predecessors take of `maximumHeldBytes`.
     var heldSegmentBytes: Int { heldMemory.usedBytes }
+    /// Send records in use.
+    var sendRecordCount: Int { records.pointee.used }
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }

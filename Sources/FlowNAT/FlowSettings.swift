@@ -77,6 +77,16 @@ public struct FlowSettings: Sendable {
     /// Explicit congestion notification (RFC 3168).
     public var ecn = true
 
+    // Recovery.
+    /// Records of what one flow has sent and is not acknowledged, one for each packet; beyond, new text joins the last
+    /// one. Retransmissions may double them.
+    public var maximumSendRecords = 1_024
+    /// The same for all flows together. A flow without any is always granted one.
+    public var maximumSendRecordsInAll = 1 << 18
+    /// How long the peer may keep back the ACK of a lone segment (RFC 8985, section 7.2, TLP.max_ack_delay); what Linux
+    /// does at least.
+    public var peerAcknowledgmentDelay: Interval = .milliseconds(40)
+
     public init() {}
 
     var flowsPerSource: Int { maximumFlowsPerSource ?? .max }

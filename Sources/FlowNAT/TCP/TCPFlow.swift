@@ -28,6 +28,10 @@ enum SendTimer: Equatable {
     case idle
     /// Something is in flight (RFC 6298).
     case retransmit(at: Instant)
+    /// Something is in flight, and its tail is probed before the timeout (RFC 8985, section 7).
+    case probe(at: Instant)
+    /// Something may be lost or only late (RFC 8985, section 6.2, step 5).
+    case reorder(at: Instant)
     /// The peer's window is shut and data waits (RFC 9293, section 3.8.6.1).
     case persist(at: Instant)
     case timeWait(until: Instant)
@@ -35,7 +39,7 @@ enum SendTimer: Equatable {
     var deadline: Instant? {
         switch self {
         case .idle: nil
-        case .retransmit(let at), .persist(let at): at
+        case .retransmit(let at), .probe(let at), .reorder(let at), .persist(let at): at
         case .timeWait(let until): until
         }
     }
@@ -86,9 +90,9 @@ struct TCPFlow: ~Copyable {
     let initialSend: SequenceNumber
     /// SND.UNA: the oldest number not acknowledged.
     var unacknowledged: SequenceNumber
-    /// SND.NXT: what is sent next. Goes back to SND.UNA after a timeout.
+    /// SND.NXT: what is sent next. Goes back only for a SYN-ACK that is repeated.
     var nextSend: SequenceNumber
-    /// One past the highest number ever sent.
+    /// One past the highest number ever sent; the byte of a window probe, which may be refused, makes it exceed SND.NXT.
     var highestSent: SequenceNumber
     /// The sequence number of the first byte of `sendQueue`.
     var queueStart: SequenceNumber
@@ -112,8 +116,21 @@ struct TCPFlow: ~Copyable {
 
     var congestion: CongestionWindow
     var roundTrip: RoundTripEstimator
-    /// The segment whose round trip is being measured: the number that acknowledges it, and when it left.
-    var timedSegment: (end: SequenceNumber, sent: Instant)?
+    /// What was sent and is not acknowledged.
+    var records: SendRecords
+    var detection: LossDetection
+    var recovery = RecoveryState.none
+    var rate = ProportionalRate.idle
+    var undo: UndoState
+    var probe = TailLossProbe.none
+    /// The peer has sent SACK blocks, so that losses are found by them. One that permits them may still send none.
+    var hasSACKed = false
+    /// Without SACK: bytes that duplicate ACKs say have arrived somewhere.
+    var assumedDelivered = 0
+    /// When the retransmission timeout is due, while another timer runs before it.
+    var retransmitDue = Instant(nanoseconds: 0)
+    /// When something was sent last that is acknowledged.
+    var lastSent = Instant(nanoseconds: 0)
     /// Timeouts in a row without progress.
     var attempts = 0
     /// Timeouts in a row without any answer.
@@ -122,13 +139,6 @@ struct TCPFlow: ~Copyable {
     /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
     var backoff = 0
     var duplicateAcknowledgments = 0
-    /// In fast recovery until this number is acknowledged (RFC 6582).
-    var recoveryPoint: SequenceNumber?
-    /// What had been sent when the last timeout fired: duplicate ACKs below are echoes of what is sent anew, and no sign
-    /// of loss (RFC 6582, section 3.2, step 2 and section 4).
-    var timeoutPoint: SequenceNumber?
-    /// The first unacknowledged segment goes out again before anything else.
-    var mustResendFirst = false
     /// One byte goes out although the window is shut.
     var mustProbe = false
     var ecn: ExplicitCongestion
@@ -180,7 +190,8 @@ struct TCPFlow: ~Copyable {
     /// A flow that has just heard a SYN.
     init(
         id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, timestampOffset: UInt32,
-        pool: BlockPool, settings: borrowing FlowSettings, now: Instant
+        pool: BlockPool, records arena: UnsafeMutablePointer<SendRecordArena>, settings: borrowing FlowSettings,
+        now: Instant
     ) {
         self.id = id
         self.addresses = addresses
@@ -216,6 +227,9 @@ struct TCPFlow: ~Copyable {
         segmentSize = min(max(theirs, TCPFlow.minimumSegmentSize), ours)
         // RFC 6691, section 2: the announced size does not count options.
         if timestamps != nil { segmentSize -= TCPFlow.timestampsLength }
+        records = SendRecords(arena: arena, start: initialSend)
+        detection = LossDetection(start: initialSend)
+        undo = UndoState(start: initialSend)
         congestion = CongestionWindow(segment: segmentSize)
         roundTrip = RoundTripEstimator(
             minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
@@ -233,5 +247,6 @@ struct TCPFlow: ~Copyable {
     /// One past the last byte of the queue: where a FIN stands.
     var queueEnd: SequenceNumber { queueStart + sendQueue.count }
     var finHasBeenSent: Bool { isFinishing && highestSent > queueEnd }
+    /// Sent and not acknowledged, whatever became of it.
     var inFlight: Int { nextSend - unacknowledged }
 }
