@@ -14,7 +14,9 @@ extension TCPFlow {
         case .opening:
             return false
         case .synReceived:
-            guard nextSend == initialSend else { return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings) }
+            guard nextSend == initialSend else {
+                return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings)
+            }
             sendSYNACK(into: buffer, now: now, settings: settings)
             return true
         case .timeWait, .finWait2:
@@ -82,7 +84,8 @@ extension TCPFlow {
         var flags: TCPFlags = .ack
         if count > 0 && reachesEnd { flags.insert(.psh) }
         if carriesFIN { flags.insert(.fin) }
-        write(flags, at: sequence, payloadCount: count, options: TCPOptions(), into: buffer, now: now, settings: settings)
+        write(
+            flags, at: sequence, payloadCount: count, options: TCPOptions(), into: buffer, now: now, settings: settings)
 
         let next = end + (carriesFIN ? 1 : 0)
         if carriesFIN { enterAfterFIN() }
@@ -120,7 +123,9 @@ extension TCPFlow {
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
         options.sackPermitted = permitsSACK
-        write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
+        write(
+            [.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, now: now,
+            settings: settings)
         // Karn: what is sent twice measures nothing (RFC 6298, section 3).
         timedSegment = highestSent == initialSend ? (initialSend + 1, now) : nil
         nextSend = initialSend + 1
