@@ -154,7 +154,7 @@ extension TCPFlow {
     private var owesReport: Bool { acknowledgment == .immediate && (!held.isEmpty || duplicate != nil) }
 
     /// Headers of a segment whose payload regions are in the buffer already.
-    private mutating func write(
+    mutating func write(
         _ flags: TCPFlags, at sequence: SequenceNumber, payloadCount: Int, options: consuming TCPOptions,
         into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
     ) {
