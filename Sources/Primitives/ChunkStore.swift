@@ -76,7 +76,9 @@ public struct ChunkStore: ~Copyable {
     /// The chunk's `capacity` bytes.
     public func memory(of chunk: Chunk) -> UnsafeMutableRawPointer {
         let index = Int(chunk.index)
-        guard let block = blocks[index / Self.chunksPerBlock] else { preconditionFailure("a chunk that was given back") }
+        guard let block = blocks[index / Self.chunksPerBlock] else {
+            preconditionFailure("a chunk that was given back")
+        }
         return block.payload + index % Self.chunksPerBlock * Self.capacity
     }
 

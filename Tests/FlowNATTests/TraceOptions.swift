@@ -50,7 +50,8 @@ extension Application {
         let (source, destination) = (trace.source.address, trace.destination.address)
         packet.withUnsafeMutableBytes { bytes in
             let tcp = bytes.baseAddress! + PacketWriter.ipv4HeaderLength
-            tcp.storeBytes(of: UInt8((TCPHeader.minimumLength + filled.count) / 4) << 4, toByteOffset: 12, as: UInt8.self)
+            let words = UInt8((TCPHeader.minimumLength + filled.count) / 4)
+            tcp.storeBytes(of: words << 4, toByteOffset: 12, as: UInt8.self)
             PacketWriter.setChecksum(
                 at: tcp, length: bytes.count - PacketWriter.ipv4HeaderLength, protocol: .tcp, source: source,
                 destination: destination)

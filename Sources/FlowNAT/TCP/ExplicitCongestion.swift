@@ -51,7 +51,9 @@ extension TCPFlow {
         guard state != .synReceived, number >= unacknowledged, number <= highestSent else { return }
         ecn.isEchoed = segment.flags.contains(.ece)
         if let point = ecn.reductionPoint, number > point { ecn.reductionPoint = nil }
-        guard ecn.isEchoed, ecn.reductionPoint == nil, !recovery.isRepairing, highestSent > unacknowledged else { return }
+        guard ecn.isEchoed, ecn.reductionPoint == nil, !recovery.isRepairing, highestSent > unacknowledged else {
+            return
+        }
         counters.congestionEchoes += 1
         congestion.congestionEvent(inFlight: highestSent - unacknowledged, now: now)
         noteReduction()

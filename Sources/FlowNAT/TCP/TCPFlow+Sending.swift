@@ -120,7 +120,8 @@ extension TCPFlow {
             if room < text { count = room >= segmentSize ? room - room % segmentSize : room }
         }
         counters.retransmissions += 1
-        let bytes = sendAgain(from: start, text: count, mayCarryFIN: run > count, into: buffer, now: now, settings: settings)
+        let bytes = sendAgain(
+            from: start, text: count, mayCarryFIN: run > count, into: buffer, now: now, settings: settings)
         records.retransmit(record, bytes: bytes, now: now)
         undo.noteResent(bytes)
         noteSent(bytes, now: now, settings: settings)
@@ -195,7 +196,9 @@ extension TCPFlow {
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
         options.sackPermitted = permitsSACK
-        write([.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
+        write(
+            [.syn, .ack], at: initialSend, payloadCount: 0, options: options, into: buffer, now: now, settings: settings
+        )
         records.noteHandshake(at: initialSend, now: now)
         lastSent = now
         nextSend = initialSend + 1
