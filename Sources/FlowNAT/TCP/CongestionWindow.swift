@@ -51,7 +51,7 @@ struct CongestionWindow {
     /// Congestion without loss (ECN): one reduction.
     mutating func congestionEvent(inFlight: Int, now: Instant) {
         reduce(inFlight: inFlight)
-        window = threshold
+        window = min(window, threshold)
     }
 
     /// A loss: the threshold falls at once, the window with what arrives (`setWindow`, RFC 9937).
