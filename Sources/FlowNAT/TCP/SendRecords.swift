@@ -265,10 +265,10 @@ struct SendRecords {
         record.pointee.wasRetransmitted = true
     }
 
-    /// The last `segment` bytes leave once more as a probe (RFC 8985, section 7.3); returns where they begin.
-    mutating func probeLast(segment: Int, now: Instant) -> SequenceNumber? {
+    /// The last `bytes` numbers leave once more as a probe (RFC 8985, section 7.3); returns where they begin.
+    mutating func probeLast(bytes: Int, now: Instant) -> SequenceNumber? {
         guard var record = last, record.pointee.place == .inFlight else { return nil }
-        if record.pointee.count > segment { record = split(record, at: record.pointee.end - segment) }
+        if record.pointee.count > bytes { record = split(record, at: record.pointee.end - bytes) }
         record.pointee.sent = now
         record.pointee.wasRetransmitted = true
         retransmittedEnd = record.pointee.end

@@ -40,7 +40,8 @@ extension TCPFlow {
         news.isDuplicate =
             news.progress == 0 && number == unacknowledged && isPure && peerWindow == oldWindow && peerWindow > 0
             && !wasEmpty && !news.carriesSACK && records.sackedBytes == 0
-        if !wasEmpty { repair(news, now: now, settings: settings, counters: &counters) }
+        let tells = !wasEmpty || news.duplicate != nil || probe != .none
+        if tells { repair(news, now: now, settings: settings, counters: &counters) }
 
         if peerWindow > 0, case .persist = timer {
             timer = .idle

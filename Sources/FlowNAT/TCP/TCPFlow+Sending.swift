@@ -159,7 +159,8 @@ extension TCPFlow {
             timer = .retransmit(at: retransmitDue)
             return true
         }
-        guard let start = records.probeLast(segment: segmentSize, now: now) else { return false }
+        let numbers = segmentSize + (finHasBeenSent ? 1 : 0)
+        guard let start = records.probeLast(bytes: numbers, now: now) else { return false }
         counters.tailLossProbes += 1
         counters.retransmissions += 1
         let text = max(0, min(segmentSize, queueEnd - start))
