@@ -205,7 +205,7 @@ struct TimestampTests {
     }
 
     @Test func afterLongSilenceAnOldValueProvesNothing() {
-        let t = opened()
+        let t = opened { $0.keepaliveIdle = nil }
         t.after(.seconds(24 * 86_400 - 1))
         t.app.sends(.ack, seq: 101, ack: 1, len: 100, ts: 999)
         t.deliveredInOrder(0)
