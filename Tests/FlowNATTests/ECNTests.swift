@@ -173,7 +173,9 @@ struct ECNTests {
         #expect(again?.tcp?.flags.contains(.cwr) == false && again?.congestionField == 0)
         while t.nextPacket() != nil {}
         t.app.sends(.ack, seq: 101, ack: flight)
-        t.app.expects([.ack, .cwr], seq: flight, ack: 101, len: 2_920)
+        let next = t.nextPacket()
+        #expect(next?.tcp?.flags.contains(.cwr) == true && next?.congestionField == Self.capable)
+        #expect(next.map { Int($0.tcp!.sequence.rawValue &- t.natStart!) } == flight)
     }
 
     @Test func anEchoWithNothingInFlightIsIgnored() {
