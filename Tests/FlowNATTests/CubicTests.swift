@@ -189,9 +189,11 @@ struct CubicTests {
     @Test func belowTheThresholdTheWindowIsFilledUpSlowly() {
         var rate = ProportionalRate(flight: 20_000)
         rate.noteSent(1_000)
-        #expect(rate.window(delivered: 1_000, inFlight: 4_000, threshold: 14_000, isSafe: false, segment: 1_000) == 5_000)
+        #expect(
+            rate.window(delivered: 1_000, inFlight: 4_000, threshold: 14_000, isSafe: false, segment: 1_000) == 5_000)
         rate.noteSent(1_000)
-        #expect(rate.window(delivered: 1_000, inFlight: 4_000, threshold: 14_000, isSafe: true, segment: 1_000) == 6_000)
+        #expect(
+            rate.window(delivered: 1_000, inFlight: 4_000, threshold: 14_000, isSafe: true, segment: 1_000) == 6_000)
         #expect(
             rate.window(delivered: 90_000, inFlight: 4_000, threshold: 14_000, isSafe: true, segment: 1_000) == 14_000)
     }

@@ -110,6 +110,18 @@ struct TailLossProbeTests {
         #expect(t.state == .finWait2)
     }
 
+    @Test func theProbeOfAShortSegmentHoldsNothingNew() {
+        let t = openedForRecovery()
+        t.app.sends(.ack, seq: 101, ack: 1, win: 1)  // 128 bytes
+        t.owner.writes(100)
+        t.app.expects(.ack, seq: 1, ack: 101, len: 100)
+        t.owner.writes(500)
+        t.app.expectsNothing()
+        t.untilTimer()
+        t.app.expects(.ack, seq: 1, ack: 101, len: 100)
+        t.app.expectsNothing()
+    }
+
     // MARK: Round trips
 
     @Test func everyACKMeasures() {

@@ -17,7 +17,8 @@ extension Application {
         }
         trace.inject(
             segment(
-                .ack, sequence: 101, acknowledgment: start &+ UInt32(ack), window: win, options: TCPOptions(sack: sack)))
+                .ack, sequence: 101, acknowledgment: start &+ UInt32(ack), window: win, options: TCPOptions(sack: sack))
+        )
     }
 
     /// The next packets are full segments that begin at these numbers, and nothing more goes out.

@@ -163,7 +163,7 @@ extension TCPFlow {
         guard let start = records.probeLast(bytes: numbers, now: now) else { return false }
         counters.tailLossProbes += 1
         counters.retransmissions += 1
-        let text = max(0, min(segmentSize, queueEnd - start))
+        let text = max(0, SequenceNumber.earlier(nextSend, queueEnd) - start)
         let bytes = sendAgain(from: start, text: text, mayCarryFIN: true, into: buffer, now: now, settings: settings)
         probe = .sentAgain(end: start + bytes)
         lastSent = now
