@@ -8,12 +8,15 @@ struct SimReassembly {
     var ready: [UInt8] = []
     /// Out of order, sorted, without overlap. The window bounds their bytes.
     private(set) var early: [(start: SequenceNumber, bytes: [UInt8])] = []
+    /// Where the last segment began.
+    private var latest = SequenceNumber(0)
     /// Where the FIN stands, once seen.
     var end: SequenceNumber?
 
     /// Takes bytes over, whatever part of them is new, and moves `next` past all that is now in order.
     mutating func insert(_ bytes: ArraySlice<UInt8>, at start: SequenceNumber) {
         let skip = max(0, next - start)
+        latest = start
         guard skip < bytes.count else { return }
         insertEarly(Array(bytes.dropFirst(skip)), at: start + skip)
         while let first = early.first, first.start <= next {
@@ -45,12 +48,17 @@ struct SimReassembly {
         early = merged.sorted { $0.start < $1.start }
     }
 
-    /// What was received out of order, for the sender (RFC 2018).
+    /// What was received out of order, for the sender: the block with the latest segment first (RFC 2018, section 4),
+    /// then the others from the lowest on.
     var sack: SACKBlocks {
         var blocks = SACKBlocks()
-        for piece in early.prefix(SACKBlocks.limit) {
-            _ = blocks.append(SACKBlock(start: piece.start, end: piece.start + piece.bytes.count))
-        }
+        let first = early.firstIndex { $0.start <= latest && latest < $0.start + $0.bytes.count }
+        if let first { _ = blocks.append(block(early[first])) }
+        for index in early.indices where index != first { _ = blocks.append(block(early[index])) }
         return blocks
+    }
+
+    private func block(_ piece: (start: SequenceNumber, bytes: [UInt8])) -> SACKBlock {
+        SACKBlock(start: piece.start, end: piece.start + piece.bytes.count)
     }
 }

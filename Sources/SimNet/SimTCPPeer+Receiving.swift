@@ -35,7 +35,7 @@ extension SimTCPPeer {
         let payload = packet[(ip.headerLength + tcp.headerLength)..<ip.totalLength]
         counters.packetsReceived += 1
         guard isWellFormed(packet, ip, tcp, header, payload: payload.count) else { return true }
-        receive(Segment(tcp: tcp, payload: payload, sender: sender), now: now)
+        receive(Segment(tcp: tcp, payload: payload, sender: sender, congestion: ip.trafficClass & 3), now: now)
         return true
     }
 
@@ -43,6 +43,8 @@ extension SimTCPPeer {
         var tcp: TCPHeader
         var payload: ArraySlice<UInt8>
         var sender: Endpoint
+        /// The ECN field of the IP header (RFC 3168, section 5).
+        var congestion: UInt8
 
         var flags: TCPFlags { tcp.flags }
         var start: SequenceNumber { tcp.sequence }
@@ -114,7 +116,7 @@ extension SimTCPPeer {
     }
 
     private func receiveInListen(_ segment: Segment) {
-        guard segment.flags == .syn else { return }
+        guard segment.flags.subtracting([.ece, .cwr]) == .syn else { return }
         remote = segment.sender
         chooseInitialSequence()
         acceptSYN(segment)
@@ -153,6 +155,10 @@ extension SimTCPPeer {
         }
         usesTimestamps = settings.timestamps && options.timestamps != nil
         usesSACK = settings.sackPermitted && options.sackPermitted
+        let isAnswer = segment.flags.contains(.ack)
+        let agrees = segment.flags.intersection([.ece, .cwr]) == (isAnswer ? .ece : [.ece, .cwr])
+        usesECN = settings.ecn && agrees
+        lastAcknowledgmentSent = incoming.next
         recentTimestamp = options.timestamps?.value ?? 0
         sendWindow = Int(segment.tcp.window)
         windowUpdateSequence = segment.start
@@ -161,11 +167,12 @@ extension SimTCPPeer {
     }
 
     private func receiveSynchronized(_ segment: Segment, now: Instant) {
-        if state == .synReceived, segment.flags == .syn, segment.end == incoming.next {
+        if state == .synReceived, segment.flags.subtracting([.ece, .cwr]) == .syn, segment.end == incoming.next {
             // Our answer was lost.
             nextToSend = initialSequence
             return
         }
+        guard passesPAWS(segment, now: now) else { return }
         guard isAcceptable(segment) else {
             if !segment.flags.contains(.rst) { mustAcknowledge = true }
             return
@@ -178,16 +185,55 @@ extension SimTCPPeer {
         }
         if segment.flags.contains(.syn) { return mustAcknowledge = true }
         guard segment.flags.contains(.ack) else { return note("a segment without ACK on an open connection") }
-        if usesTimestamps {
-            guard let timestamps = segment.tcp.options.timestamps else { return note("a segment without timestamps") }
-            if segment.start <= incoming.next { recentTimestamp = timestamps.value }
+        if usesTimestamps, let timestamps = segment.tcp.options.timestamps, segment.start <= lastAcknowledgmentSent {
+            recentTimestamp = timestamps.value
         }
+        noteCongestion(segment)
         guard segment.tcp.acknowledgment <= sent else {
             note("an acknowledgment of \(segment.tcp.acknowledgment - sent) bytes that were never sent")
             return mustAcknowledge = true
         }
         acknowledge(segment, now: now)
         if state != .closed { receivePayload(segment, now: now) }
+    }
+
+    /// RFC 7323, sections 3.2 and 5.3. An empty segment that is old is one that was overtaken: no ACK for it.
+    private func passesPAWS(_ segment: Segment, now: Instant) -> Bool {
+        guard usesTimestamps, segment.flags.isDisjoint(with: [.rst, .syn]) else { return true }
+        guard let timestamps = segment.tcp.options.timestamps else {
+            note("a segment without timestamps")
+            return false
+        }
+        if Int32(bitPattern: timestamps.echo &- timestamp(now)) > 0 { note("an echo of a timestamp that was not sent") }
+        guard Int32(bitPattern: timestamps.value &- recentTimestamp) < 0 else { return true }
+        counters.oldTimestamps += 1
+        if segment.length > 0 { mustAcknowledge = true }
+        return false
+    }
+
+    /// RFC 3168, section 6.1: both parts, and what only an agreed connection may say.
+    private func noteCongestion(_ segment: Segment) {
+        // No checksum covers IPv6's field: there it may be damage of the way.
+        let isCapable = segment.congestion != 0 && local.address.isIPv4
+        guard usesECN else {
+            if isCapable || !segment.flags.isDisjoint(with: [.ece, .cwr]) {
+                note("congestion notification that was not agreed on")
+            }
+            return
+        }
+        if isCapable, segment.payload.isEmpty { note("a segment without text that is ECN-capable") }
+        if !segment.payload.isEmpty {
+            if segment.flags.contains(.cwr) { mustEchoCongestion = false }
+            if segment.congestion == 3 {
+                counters.congestionMarks += 1
+                mustEchoCongestion = true
+            }
+        }
+        if let point = congestionPoint, segment.tcp.acknowledgment > point { congestionPoint = nil }
+        guard segment.flags.contains(.ece), congestionPoint == nil, sent != unacknowledged else { return }
+        counters.congestionEchoes += 1
+        congestionPoint = sent
+        mustConfirmCongestion = true
     }
 
     /// Section 3.10.7.4, first step. Empty segments one below the window are probes, and are answered too.

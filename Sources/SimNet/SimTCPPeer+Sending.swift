@@ -114,7 +114,9 @@ extension SimTCPPeer {
         if isAnswer ? usesTimestamps : settings.timestamps {
             options.timestamps = (timestamp(now), isAnswer ? recentTimestamp : 0)
         }
-        return write(isAnswer ? [.syn, .ack] : .syn, at: initialSequence, payload: [], options: options, now: now)
+        var flags: TCPFlags = isAnswer ? [.syn, .ack] : .syn
+        if isAnswer ? usesECN : settings.ecn { flags.formUnion(isAnswer ? .ece : [.ece, .cwr]) }
+        return write(flags, at: initialSequence, payload: [], options: options, now: now)
     }
 
     private func writeReset(_ reset: Reset) -> [UInt8] {
@@ -125,18 +127,21 @@ extension SimTCPPeer {
     }
 
     /// Milliseconds; never zero.
-    private func timestamp(_ now: Instant) -> UInt32 { UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000 + 1) }
+    func timestamp(_ now: Instant) -> UInt32 { UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000 + 1) }
 
     private func write(
         _ flags: TCPFlags, at sequence: SequenceNumber, payload: ArraySlice<UInt8>, options: TCPOptions? = nil,
         now: Instant
     ) -> [UInt8] {
+        var flags = flags
+        let congestion = congestionField(&flags, at: sequence, hasText: !payload.isEmpty)
         let end = sequence + payload.count + (flags.isDisjoint(with: [.syn, .fin]) ? 0 : 1)
         if end > sequence { keepAccounts(from: sequence, to: end, now: now) }
         if flags.contains(.ack) {
             mustAcknowledge = false
             acknowledgeAt = nil
             unacknowledgedReceived = 0
+            lastAcknowledgmentSent = incoming.next
         }
         counters.packetsSent += 1
         var carried = options ?? TCPOptions()
@@ -146,7 +151,20 @@ extension SimTCPPeer {
         }
         return encode(
             flags: flags, sequence: sequence, acknowledgment: flags.contains(.ack) ? incoming.next : SequenceNumber(0),
-            window: announceWindow(isSYN: flags.contains(.syn)), options: carried, payload: payload)
+            window: announceWindow(isSYN: flags.contains(.syn)), options: carried, payload: payload,
+            congestion: congestion)
+    }
+
+    /// The ECN field of the IP header, and ECE and CWR in the flags: text that is new, and no probe, is capable.
+    private func congestionField(_ flags: inout TCPFlags, at sequence: SequenceNumber, hasText: Bool) -> UInt8 {
+        guard usesECN, !flags.contains(.syn) else { return 0 }
+        if mustEchoCongestion { flags.insert(.ece) }
+        guard hasText, sequence >= sent, sendWindow > 0 else { return 0 }
+        if mustConfirmCongestion {
+            flags.insert(.cwr)
+            mustConfirmCongestion = false
+        }
+        return 2
     }
 
     /// Retransmission counters, the timed segment and the timer, for a segment that takes sequence numbers.
@@ -164,7 +182,7 @@ extension SimTCPPeer {
 
     private func encode(
         flags: TCPFlags, sequence: SequenceNumber, acknowledgment: SequenceNumber, window: UInt16, options: TCPOptions,
-        payload: ArraySlice<UInt8>
+        payload: ArraySlice<UInt8>, congestion: UInt8 = 0
     ) -> [UInt8] {
         let isIPv4 = local.address.isIPv4
         let ipLength = PacketWriter.ipHeaderLength(isIPv4: isIPv4)
@@ -176,12 +194,13 @@ extension SimTCPPeer {
                 isIPv4: isIPv4, ipHeaderLength: ipLength, tcpHeaderLength: tcpLength, payloadLength: payload.count,
                 segmentSize: segmentSize)
             : .none
+        packetHeader.ecn = flags.contains(.cwr) && packetHeader.gsoType != .none
         return [UInt8](unsafeUninitializedCapacity: ipLength + length) { buffer, count in
             let memory = UnsafeMutableRawPointer(buffer.baseAddress!)
             let segment = memory + ipLength
             PacketWriter.writeIPHeader(
                 to: memory, source: local.address, destination: remote.address, protocol: IPProtocol.tcp,
-                payloadLength: length)
+                payloadLength: length, trafficClass: congestion)
             PacketWriter.writeTCPHeader(
                 to: segment, sourcePort: local.port, destinationPort: remote.port, sequence: sequence,
                 acknowledgment: acknowledgment, flags: flags, window: window, options: options)

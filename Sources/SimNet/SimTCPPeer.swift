@@ -14,6 +14,9 @@ public final class SimTCPPeer {
         public var windowScale: UInt8? = 7
         public var timestamps = true
         public var sackPermitted = true
+        /// Asks for, or agrees to, explicit congestion notification (RFC 3168). Marks are echoed, and echoes confirmed; with
+        /// no congestion window there is nothing to reduce.
+        public var ecn = false
         /// Bytes received and not yet read; the window that is advertised.
         public var receiveBuffer = 256 << 10
         /// Bytes written and not yet acknowledged.
@@ -65,6 +68,11 @@ public final class SimTCPPeer {
         public var bytesReceived = 0
         public var retransmissions = 0
         public var windowProbes = 0
+        /// Segments that PAWS refused (RFC 7323, section 5.3).
+        public var oldTimestamps = 0
+        /// Segments with text that came with CE, and ACKs with ECE that were acted upon.
+        public var congestionMarks = 0
+        public var congestionEchoes = 0
         public var superSegmentsReceived = 0
         /// ICMP errors about an open connection, which keep it open (RFC 1122, section 4.2.3.9).
         public var softErrors = 0
@@ -116,7 +124,16 @@ public final class SimTCPPeer {
     // Options in use.
     var usesTimestamps = false
     var usesSACK = false
+    var usesECN = false
     var recentTimestamp: UInt32 = 0
+    /// Last.ACK.sent (RFC 7323, section 4.3).
+    var lastAcknowledgmentSent = SequenceNumber(0)
+
+    // Congestion notification.
+    var mustEchoCongestion = false
+    var mustConfirmCongestion = false
+    /// Echoes of what had been sent then are of one event.
+    var congestionPoint: SequenceNumber?
 
     // What is owed, and timers.
     var mustAcknowledge = false

@@ -8,6 +8,16 @@ import Testing
 /// One application's TCP and a `FlowNAT` across a bad network: bytes in are bytes out, in order, exactly once, and
 /// nothing is left.
 struct LossyTransferTests {
+    /// One packet in five is damaged, in either direction: the checksums find every single bit.
+    @Test(arguments: 0..<30 as Range<UInt64>)
+    func damagedPacketsNeverBecomeWrongBytes(seed: UInt64) {
+        let simulation = LossySimulation(seed: seed, corruption: 0.2)
+        simulation.run()
+        simulation.check()
+        let refused = simulation.nat.counters.badChecksum + simulation.nat.counters.malformed
+        #expect(simulation.up.counters.corrupted < 5 || refused > 0, "seed \(seed)")
+    }
+
     @Test(arguments: LossySimulation.seeds)
     func randomCallsOverABadNetwork(seed: UInt64) {
         let simulation = LossySimulation(seed: seed)
@@ -25,6 +35,8 @@ final class LossySimulation {
     let pool = BlockPool(byteLimit: 2 << 20)
     var nat: FlowNAT
     let peer: SimTCPPeer
+    /// How many packets that are ECN-capable are marked on their way.
+    let marking: Double
     var up: SimLink
     var down: SimLink
     var now: Instant
@@ -45,7 +57,7 @@ final class LossySimulation {
     var events: [String] = []
     var failures: [String] = []
 
-    init(seed: UInt64) {
+    init(seed: UInt64, corruption: Double? = nil) {
         self.seed = seed
         var random = SeededRandom(seed: seed)
         let conditions = LinkConditions(
@@ -54,15 +66,21 @@ final class LossySimulation {
             loss: [0, 0.01, 0.05, 0.15].randomElement(using: &random)!,
             duplication: [0, 0.02, 0.1].randomElement(using: &random)!,
             reordering: [0, 0.05, 0.2].randomElement(using: &random)!,
-            corruption: [0, 0, 0.02].randomElement(using: &random)!)
+            corruption: corruption ?? [0, 0, 0.02].randomElement(using: &random)!)
         var settings = FlowSettings()
         // Packets travel behind their virtio headers where there is offload; a flipped bit must not hit those.
         settings.offload = conditions.corruption == 0 && random.chance(0.5)
         settings.receiveWindow = [2_000, 20_000, 65_535, 100_000, 1 << 20].randomElement(using: &random)!
-        settings.maximumHeldSegments = [2, 64].randomElement(using: &random)!
+        settings.maximumHeldSegments = [2, 1_024].randomElement(using: &random)!
+        settings.timestamps = random.chance(0.8)
+        settings.ecn = random.chance(0.8)
         var theirs = SimTCPPeer.Settings()
         theirs.maximumSegmentSize = [100, 536, 1_400].randomElement(using: &random)!
         theirs.windowScale = [nil, 0, 7].randomElement(using: &random)!
+        theirs.timestamps = random.chance(0.7)
+        theirs.sackPermitted = random.chance(0.7)
+        theirs.ecn = random.chance(0.6)
+        marking = theirs.ecn && conditions.corruption == 0 ? [0, 0.05, 0.5].randomElement(using: &random)! : 0
         theirs.receiveBuffer = [3_000, 30_000, 256 << 10].randomElement(using: &random)!
         theirs.segmentationOffload = settings.offload && random.chance(0.5)
         // Long enough for our last FIN, however often it is lost.
@@ -163,11 +181,28 @@ final class LossySimulation {
 
     private func flush() {
         while let packet = peer.nextPacket(now: now) {
-            up.send(framed(packet, peer.packetHeader), now: now)
+            up.send(framed(marked(packet), peer.packetHeader), now: now)
         }
         while nat.nextPacket(into: buffer, now: now) {
-            down.send(framed(buffer.flattened(), buffer.offload), now: now)
+            down.send(framed(marked(buffer.flattened()), buffer.offload), now: now)
         }
+    }
+
+    /// What a router with a long queue does (RFC 3168, section 5).
+    private func marked(_ packet: [UInt8]) -> [UInt8] {
+        guard marking > 0, let ip = try? IPHeader.parse(packet.span.bytes), ip.trafficClass & 3 != 0,
+            random.chance(marking)
+        else { return packet }
+        var packet = packet
+        if ip.isIPv4 {
+            packet[1] |= 3
+            packet.withUnsafeMutableBytes {
+                PacketWriter.setIPv4HeaderChecksum(at: $0.baseAddress!, headerLength: ip.headerLength)
+            }
+        } else {
+            packet[1] |= 0x30
+        }
+        return packet
     }
 
     private func framed(_ packet: [UInt8], _ header: VirtioHeader) -> [UInt8] {
