@@ -50,7 +50,7 @@ extension FlowNAT {
         queueReply(count)
     }
 
-    private mutating func queueReply(_ count: Int) {
+    mutating func queueReply(_ count: Int) {
         guard count > 0 else { return }
         if !replies.append(UnsafeRawBufferPointer(rebasing: scratch[..<count])) { counters.replyQueueFull += 1 }
     }

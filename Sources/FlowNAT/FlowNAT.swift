@@ -16,10 +16,10 @@ public struct FlowNAT: ~Copyable {
 
     private let pool: BlockPool
     private let sequence: InitialSequence
-    private var flows = FlowTable()
+    var flows = FlowTable()
     private var deadlines = DeadlineHeap()
     var replies: ReplyQueue
-    private var events = EventQueue()
+    var events = EventQueue()
     private var halfOpen = 0
     /// Flows that may have something to send, in the order in which they asked: a list through `TCPFlow.nextReady`.
     private var ready: (first: UInt32?, last: UInt32?)
@@ -28,6 +28,11 @@ public struct FlowNAT: ~Copyable {
     private var challenges: RateLimit
     var unreachables: RateLimit
     private var heldBudget: HeldBudget
+    /// UDP, see FlowNAT+Datagrams; fragments, see FlowNAT+Fragments.
+    var associations: AssociationTable
+    var reassembly: Reassembly
+    /// Flows and associations take turns with their packets.
+    private var isDatagramsTurn = false
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -42,6 +47,8 @@ public struct FlowNAT: ~Copyable {
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
+        associations = AssociationTable(pool: pool, random: &random)
+        reassembly = Reassembly(settings: settings)
     }
 
     deinit { scratch.deallocate() }
@@ -64,13 +71,22 @@ public struct FlowNAT: ~Copyable {
 
     // MARK: - Packets in
 
-    /// Takes one IP packet from the TUN: a plain one, or a super-segment as its virtio header says.
+    /// Takes one IP packet from the TUN: a plain one, or a super-segment as its virtio header says. UDP is refused.
     ///
     /// - Parameter deliver: called with the flow's next bytes, which lie in `packet`; returns how many it took.
     public mutating func handle(
         _ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant, deliver: FlowConsumer
     ) {
         counters.packetsIn += 1
+        handle(
+            packet, offload: offload, now: now, carriesDatagrams: false, deliver: deliver, datagrams: { _, _, _ in })
+    }
+
+    mutating func handle(
+        _ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant, carriesDatagrams: Bool,
+        deliver: FlowConsumer, datagrams: DatagramConsumer
+    ) {
+        if offload.gsoType != .none { counters.superPacketsIn += 1 }
         let span = packet.bytes
         let ip: IPHeader
         do {
@@ -79,11 +95,20 @@ public struct FlowNAT: ~Copyable {
             counters.malformed += 1
             return
         }
+        if ip.headerLength != PacketWriter.ipHeaderLength(isIPv4: ip.isIPv4), !admitsOptions(ip, span) { return }
         guard !ip.isFragment else {
-            counters.fragments += 1
-            return
+            return handleFragment(
+                ip, packet, offload: offload, now: now, carriesDatagrams: carriesDatagrams, deliver: deliver,
+                datagrams: datagrams)
         }
-        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet, now: now) }
+        switch ip.protocol {
+        case IPProtocol.tcp: break
+        case IPProtocol.udp where carriesDatagrams:
+            return handleUDP(ip, packet, offload: offload, now: now, datagrams: datagrams)
+        case IPProtocol.icmp where ip.isIPv4, IPProtocol.icmpv6 where !ip.isIPv4:
+            return handleICMP(ip, packet, offload: offload, now: now)
+        default: return refuseProtocol(ip, packet, now: now)
+        }
         let message = span.extracting(ip.upperLayer)
         let tcp: TCPHeader
         do {
@@ -296,6 +321,8 @@ public struct FlowNAT: ~Copyable {
             counters.packetsOut += 1
             return true
         }
+        isDatagramsTurn.toggle()
+        if isDatagramsTurn, nextDatagramPacket(into: buffer) { return true }
         while let slot = ready.first {
             guard let flow = flows.find(slot: slot) else { preconditionFailure("a ready flow is always in the table") }
             let sent = flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters)
@@ -309,13 +336,16 @@ public struct FlowNAT: ~Copyable {
             if sent {
                 counters.packetsOut += 1
                 counters.bytesOut += buffer.count - buffer.headCount
+                if buffer.offload.gsoType != .none { counters.superPacketsOut += 1 }
                 return true
             }
         }
-        return false
+        return !isDatagramsTurn && nextDatagramPacket(into: buffer)
     }
 
-    public var nextDeadline: Instant? { deadlines.next }
+    public var nextDeadline: Instant? {
+        earliest(deadlines.next, earliest(associations.nextDeadline, reassembly.nextDeadline))
+    }
 
     public mutating func handleTimeout(now: Instant) {
         while let (slot, deadline) = deadlines.popDue(now: now) {
@@ -324,11 +354,12 @@ public struct FlowNAT: ~Copyable {
             let outcome = flow.pointee.handleTimeout(now: now, settings: settings, counters: &counters)
             apply(outcome, to: flow, tcp: nil, payloadCount: 0, now: now)
         }
+        handleDatagramTimeouts(now: now)
     }
 
     // MARK: - Carrying out
 
-    private mutating func apply(
+    mutating func apply(
         _ outcome: FlowOutcome, to flow: UnsafeMutablePointer<TCPFlow>, tcp: TCPHeader?, payloadCount: Int, now: Instant
     ) {
         let id = flow.pointee.id

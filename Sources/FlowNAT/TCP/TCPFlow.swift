@@ -132,6 +132,9 @@ struct TCPFlow: ~Copyable {
     /// One byte goes out although the window is shut.
     var mustProbe = false
 
+    /// Type and code of the last ICMP error about this flow.
+    var softError: (type: UInt8, code: UInt8)?
+
     // MARK: Receiving, from the application
 
     /// IRS.

@@ -1,0 +1,35 @@
+import Packets
+import Primitives
+
+/// What an ICMP error says about the way to the application: RFC 1191, RFC 8201, RFC 5927.
+extension TCPFlow {
+    /// Whether a quoted sequence number is of something that we sent and that is not acknowledged. Who cannot see our
+    /// packets must guess it (RFC 5927, section 4.1).
+    func isOutstanding(_ number: SequenceNumber) -> Bool { unacknowledged <= number && number < highestSent }
+
+    /// Bytes of the largest packet with text.
+    var packetSize: Int {
+        PacketWriter.ipHeaderLength(isIPv4: addresses.source.address.isIPv4) + TCPHeader.minimumLength + segmentSize
+    }
+
+    /// Segments get smaller, and what was too large goes out again at once. The network lost nothing by congestion, so
+    /// the window stays (RFC 1191, section 6.5).
+    ///
+    /// - Parameter mtu: bytes of an IP packet, less than `packetSize`.
+    mutating func lowerSegmentSize(toFit mtu: Int) -> FlowOutcome {
+        let size = TCPFlow.maximumSegmentSize(mtu: mtu, isIPv4: addresses.source.address.isIPv4)
+        segmentSize = min(segmentSize, max(size, TCPFlow.minimumSegmentSize))
+        switch state {
+        case .established, .closeWait, .finWait1, .closing, .lastAck: break
+        case .opening, .synReceived, .finWait2, .timeWait: return []
+        }
+        timedSegment = nil  // Karn
+        recoveryPoint = nil
+        duplicateAcknowledgments = 0
+        mustResendFirst = false
+        // Duplicate ACKs below are echoes of what now goes out twice.
+        timeoutPoint = highestSent
+        nextSend = unacknowledged
+        return .ready
+    }
+}
