@@ -45,7 +45,10 @@ struct Fragment {
             nextHeader = packet.byte(at: at)
             // Two fragment headers: the walk found the first, the parser keeps the last.
             let field = packet.bigEndian(at: at + 2, as: UInt16.self)
-            guard Int(field & 0xFFF8) == ip.fragmentOffset, (field & 1 != 0) == ip.moreFragments else { return nil }
+            guard nextHeader != IPProtocol.fragment, Int(field & 0xFFF8) == ip.fragmentOffset,
+                (field & 1 != 0) == ip.moreFragments,
+                packet.bigEndian(at: at + 4, as: UInt32.self) == ip.identification
+            else { return nil }
         }
         let length = ip.totalLength - headerLength
         guard length > 0, !ip.moreFragments || length % 8 == 0 else { return nil }
