@@ -61,7 +61,8 @@ public struct FlowSettings: Sendable {
     /// Datagrams, and their bytes, that wait for the TUN in one association; the oldest give way.
     public var maximumQueuedDatagrams = 512
     public var maximumQueuedDatagramBytes = 256 << 10
-    /// Memory of all those queues together, bytes. A queue that is not empty counts at least two blocks of the pool.
+    /// Memory of all those queues together, bytes. A queue that is not empty counts for four blocks of the pool more than its
+    /// bytes.
     public var maximumDatagramMemory = 16 << 20
     /// Whether the TUN takes super-packets of UDP too (USO, Linux 6.2); without effect unless `offload` is set.
     public var udpOffload = false

@@ -232,7 +232,7 @@ struct AssociationTable: ~Copyable {
     private func fits(
         _ count: Int, _ association: UnsafeMutablePointer<Association>, settings: borrowing FlowSettings
     ) -> Bool {
-        let fixed = association.pointee.queue.isEmpty ? 2 * BlockPool.blockSize : 0
+        let fixed = DatagramRecord.byteCount + (association.pointee.queue.isEmpty ? DatagramQueue.overhead : 0)
         guard association.pointee.queue.count < settings.maximumQueuedDatagrams,
             association.pointee.queue.bytes + count <= settings.maximumQueuedDatagramBytes
         else { return false }

@@ -59,8 +59,12 @@ struct DatagramQueue: ~Copyable {
     var isEmpty: Bool { count == 0 }
     /// Payload bytes of the datagrams that wait.
     var bytes: Int { payload.count - shown }
-    /// Memory held, at most: payload, and the parts of blocks that it leaves unused.
-    var cost: Int { count == 0 && shown == 0 ? 0 : payload.count + 2 * BlockPool.blockSize }
+    /// Memory held, at most.
+    var cost: Int {
+        count == 0 && shown == 0 ? 0 : payload.count + count * DatagramRecord.byteCount + Self.overhead
+    }
+    /// The first and the last block of payload, and of records, may be nearly empty.
+    static let overhead = 4 * BlockPool.blockSize
 
     /// False when the pool has no memory left; the queue is as before.
     mutating func append(_ bytes: UnsafeRawBufferPointer, from remote: Endpoint) -> Bool {
