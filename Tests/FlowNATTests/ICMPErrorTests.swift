@@ -135,7 +135,9 @@ struct ICMPErrorTests {
         t.reports(.drained(100))
     }
 
-    @Test(arguments: [(true, 3, 3, true), (true, 3, 2, true), (true, 3, 1, false), (false, 1, 4, true), (false, 1, 0, false)])
+    @Test(arguments: [
+        (true, 3, 3, true), (true, 3, 2, true), (true, 3, 1, false), (false, 1, 4, true), (false, 1, 0, false),
+    ])
     func whatIsNotEstablishedEndsByAHardError(isIPv4: Bool, type: UInt8, code: UInt8, ends: Bool) throws {
         let t = trace(isIPv4: isIPv4)
         t.app.sends(.syn, seq: 100, mss: 1_460)
@@ -190,20 +192,26 @@ struct ICMPErrorTests {
         t.inject(error(3, 1, about: Built.udp(from: t.destination, to: t.source, [1])))
         let fragment = Built.fragment(of: sent.bytes, 24..<48, hasMore: true, identification: 1)
         t.inject(error(3, 1, about: fragment))
-        t.inject(error(3, 1, about: Built.ip(from: t.destination.address, to: t.source.address, 132, [UInt8](repeating: 0, count: 20))))
+        t.inject(
+            error(
+                3, 1,
+                about: Built.ip(
+                    from: t.destination.address, to: t.source.address, 132, [UInt8](repeating: 0, count: 20))))
         t.app.expectsNothing()
         #expect(t.nat.counters.icmpErrorsUnmatched == 1 && t.nat.counters.icmpUnreachables == 0)
     }
 
     @Test func echoesAreStillRefused() {
         let t = Trace()
-        let echo = Built.icmp(type: 8, code: 0, rest: 0x1_0001, quoting: [1, 2, 3], from: t.source.address, to: t.destination.address)
+        let echo = Built.icmp(
+            type: 8, code: 0, rest: 0x1_0001, quoting: [1, 2, 3], from: t.source.address, to: t.destination.address)
         t.inject(echo)
         #expect(t.nextPacket()?.icmp?.code == 13)
         // To many at once: no word (RFC 1122, section 3.2.2).
         let multicast = IPAddress("224.0.0.1")!
         t.inject(Built.icmp(type: 8, code: 0, quoting: [], from: t.source.address, to: multicast))
-        t.inject(Built.ip(from: t.source.address, to: IPAddress("255.255.255.255")!, 17, [UInt8](repeating: 0, count: 8)))
+        t.inject(
+            Built.ip(from: t.source.address, to: IPAddress("255.255.255.255")!, 17, [UInt8](repeating: 0, count: 8)))
         t.isOver()
     }
 

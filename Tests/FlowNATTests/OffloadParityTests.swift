@@ -82,7 +82,8 @@ final class ParityRun {
         while now < end, peer.state != .closed || nat.flowCount > 0 {
             act()
             exchange()
-            let next = earliest(earliest(peer.nextDeadline, flow == nil ? nil : nat.nextDeadline), now + .milliseconds(5))
+            let next = earliest(
+                earliest(peer.nextDeadline, flow == nil ? nil : nat.nextDeadline), now + .milliseconds(5))
             now = max(now + .microseconds(1), next ?? now)
             peer.handleTimeout(now: now)
             nat.handleTimeout(now: now)

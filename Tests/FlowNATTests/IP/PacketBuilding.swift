@@ -129,7 +129,8 @@ enum Built {
         type: UInt8, code: UInt8, rest: UInt32 = 0, quoting quoted: [UInt8], from source: IPAddress,
         to destination: IPAddress
     ) -> [UInt8] {
-        var message = [type, code, 0, 0] + (0..<4).map { UInt8(truncatingIfNeeded: rest >> UInt32(24 - 8 * $0)) } + quoted
+        var message =
+            [type, code, 0, 0] + (0..<4).map { UInt8(truncatingIfNeeded: rest >> UInt32(24 - 8 * $0)) } + quoted
         message.withUnsafeMutableBytes { bytes in
             let memory = bytes.baseAddress!
             if source.isIPv4 {

@@ -168,7 +168,8 @@ struct ReassemblyTests {
         let t = DatagramTrace()
         let header = Array(packet[..<20])
         t.inject(
-            Built.fragment(header: header, [UInt8](repeating: 0, count: 1_000), at: 65_528, hasMore: false, identification: 1))
+            Built.fragment(
+                header: header, [UInt8](repeating: 0, count: 1_000), at: 65_528, hasMore: false, identification: 1))
         #expect(t.nat.counters.malformedFragments == 1)
         // All pieces fit, but the IPv4 header does not any more.
         let length = 65_528

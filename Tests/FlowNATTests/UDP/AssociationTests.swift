@@ -62,7 +62,8 @@ struct AssociationTests {
         t.inject(
             Built.udp(from: application, to: Endpoint("224.0.0.251:5353")!, [1]),
             Built.udp(from: application, to: Endpoint("255.255.255.255:67")!, [1]),
-            Built.udp(from: Endpoint("0.0.0.0:68")!, to: remote, [1]), Built.udp(from: application, to: application, [1]),
+            Built.udp(from: Endpoint("0.0.0.0:68")!, to: remote, [1]),
+            Built.udp(from: application, to: application, [1]),
             Built.udp(from: Endpoint("10.0.0.2:0")!, to: remote, [1]),
             Built.udp(from: DatagramTrace.applicationV6, to: Endpoint("[ff02::fb]:5353")!, [1]))
         #expect(t.nat.counters.impossibleAddress == 6 && t.nat.associationCount == 0 && t.nextPacket() == nil)
@@ -95,7 +96,8 @@ struct AssociationTests {
         t.inject(packet, header: VirtioHeader(flags: 1, gsoType: .udpL4, segmentSize: 0))
         t.inject(packet, header: VirtioHeader(flags: 1, gsoType: .tcpv4, segmentSize: 2))
         t.inject(
-            Built.udp(from: application, to: remote, []), header: VirtioHeader(flags: 1, gsoType: .udpL4, segmentSize: 2))
+            Built.udp(from: application, to: remote, []),
+            header: VirtioHeader(flags: 1, gsoType: .udpL4, segmentSize: 2))
         #expect(t.nat.counters.malformed == 3)
         t.inject(packet, header: VirtioHeader(gsoType: .udpL4, segmentSize: 2))
         #expect(t.nat.counters.badChecksum == 1 && t.nat.associationCount == 0)
