@@ -37,6 +37,8 @@ extension ClientEngine {
                 }
             case .closed(let id):
                 if let flow = flow(id) { endFlow(flow) }
+            case .associationEnded, .datagramRefused:
+                break  // no UDP is carried yet, so there are no associations
             }
         }
     }

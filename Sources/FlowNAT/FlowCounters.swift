@@ -22,7 +22,6 @@ public struct FlowCounters: Equatable, Sendable {
     // Packets that were dropped, by reason.
     public var malformed = 0
     public var badChecksum = 0
-    public var fragments = 0
     public var unsupportedProtocol = 0
     public var impossibleAddress = 0
     public var tableFull = 0
@@ -84,6 +83,57 @@ public struct FlowCounters: Equatable, Sendable {
     public var sackReneged = 0
     /// New text that had to wait for a send record.
     public var sendRecordsFull = 0
+
+    // Packets larger than the MTU, by the TUN's offloads; none of them is cut or joined by copying.
+    public var superPacketsIn = 0
+    public var superPacketsOut = 0
+
+    // Fragments.
+    /// Fragments that came in, but for those of protocols that are refused.
+    public var fragments = 0
+    public var reassembled = 0
+    public var fragmentsOut = 0
+    /// Without payload, of odd size, beyond 65 535 bytes, at odds about the end, or with headers in disorder.
+    public var malformedFragments = 0
+    /// First fragments without the whole transport header.
+    public var tinyFragments = 0
+    /// Exact repetitions, ignored.
+    public var duplicateFragments = 0
+    /// Datagrams refused because fragments overlapped, or were too many.
+    public var overlappingFragments = 0
+    public var excessFragments = 0
+    /// Fragments of datagrams that were refused before.
+    public var refusedFragments = 0
+    public var reassemblyTimeouts = 0
+    public var reassemblyEvicted = 0
+
+    // UDP.
+    public var associationsOpened = 0
+    public var associationsExpired = 0
+    public var associationsEvicted = 0
+    /// Packets of associations; one by USO carries many datagrams.
+    public var associationPackets = 0
+    public var datagramsIn = 0
+    public var datagramsOut = 0
+    /// Oldest datagrams that gave way to newer ones, and new ones for which there was no room.
+    public var datagramsDropped = 0
+    public var datagramQueueFull = 0
+    /// Too large for IP, or of the other family.
+    public var datagramsUnsendable = 0
+    public var datagramsRejected = 0
+
+    // ICMP errors from the application's side.
+    public var icmpErrorsIn = 0
+    public var icmpUnreachables = 0
+    public var pathMTULowered = 0
+    /// About nothing that we know of as outstanding.
+    public var icmpErrorsUnmatched = 0
+    /// Of a kind that nothing follows from, or not to be believed.
+    public var icmpErrorsIgnored = 0
+
+    // Headers that are not followed.
+    public var sourceRouted = 0
+    public var unknownOptions = 0
 
     public init() {}
 }

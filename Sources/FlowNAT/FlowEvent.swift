@@ -1,3 +1,5 @@
+import Primitives
+
 /// What FlowNAT tells its owner.
 public enum FlowEvent: Equatable, Sendable {
     /// An application wants a connection. Answer with `accept` or `reject`; nothing goes back to it before that.
@@ -12,6 +14,12 @@ public enum FlowEvent: Equatable, Sendable {
     case reset(FlowID)
     /// The flow ended in order. The flow is gone.
     case closed(FlowID)
+
+    // UDP
+    /// An association was quiet for its time, or made room for another. It is gone.
+    case associationEnded(AssociationID)
+    /// The application's side refused a datagram from this endpoint (ICMP destination unreachable). The association stays.
+    case datagramRefused(AssociationID, Endpoint)
 }
 
 /// Why a dial came to nothing, as the application is told.

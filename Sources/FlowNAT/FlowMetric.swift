@@ -16,12 +16,14 @@ extension FlowCounters {
     /// All counters in the order of their declaration; a counter that is added is in the list at once.
     public var list: [FlowMetric] { metrics(of: self) }
 
-    /// What came of the packets that came in: each adds to one of these and to no other, so their sum is `packetsIn`.
-    /// Whoever adds a way for a packet to end adds it here.
+    /// What came of the packets that came in: each adds to one of these and to no other. A packet put together from
+    /// fragments is looked at again, so the sum is `packetsIn` + `reassembled`. Whoever adds a way for a packet to end
+    /// adds it here.
     var outcomesOfPacketsIn: [Int] {
         [
-            malformed, badChecksum, fragments, unsupportedProtocol, impossibleAddress, noFlow, tableFull, halfOpenFull,
-            sourceFull, sourceHalfOpenFull, opened, flowSegments,
+            malformed, badChecksum, unsupportedProtocol, impossibleAddress, sourceRouted, unknownOptions, fragments,
+            noFlow, tableFull, halfOpenFull, sourceFull, sourceHalfOpenFull, opened, flowSegments, associationPackets,
+            icmpErrorsIn,
         ]
     }
 }
@@ -38,6 +40,12 @@ public struct FlowGauges: Equatable, Sendable {
     public var timeWait: Int
     /// Application hosts that have flows.
     public var sources: Int
+    /// UDP associations, and bytes of datagrams that wait for the TUN.
+    public var associations: Int
+    public var datagramBytes: Int
+    /// Datagrams of which fragments came, and bytes that are kept for such.
+    public var reassemblies: Int
+    public var reassemblyBytes: Int
     /// Flows with a timer.
     public var timers: Int
     /// Bytes of segments that wait for their predecessors.
@@ -58,7 +66,9 @@ extension FlowNAT {
     public var gauges: FlowGauges {
         FlowGauges(
             flows: flows.count, halfOpen: lists.count(of: .halfOpen), active: lists.count(of: .active),
-            timeWait: lists.count(of: .waiting), sources: sources.count, timers: deadlines.count,
+            timeWait: lists.count(of: .waiting), sources: sources.count, associations: associations.count,
+            datagramBytes: associations.queuedBytes, reassemblies: reassembly.count,
+            reassemblyBytes: reassembly.memory, timers: deadlines.count,
             heldBytes: heldMemory.usedBytes, replyBytes: replies.byteCount,
             poolBytes: pool.outstanding * BlockPool.blockSize, poolHighWaterBytes: pool.highWater * BlockPool.blockSize,
             tableBytes: flows.byteCount + sources.byteCount)

@@ -48,6 +48,11 @@ extension FlowNAT {
 
     /// What Penstock does not carry is refused in words: an application that is told can fall back at once.
     mutating func refuseProtocol(_ ip: IPHeader, _ packet: UnsafeRawBufferPointer, now: Instant) {
+        // No error goes to or speaks for a group or nobody (RFC 1122, section 3.2.2).
+        guard Self.isPossible(ip.source), Self.isPossible(ip.destination) else {
+            counters.impossibleAddress += 1
+            return
+        }
         counters.unsupportedProtocol += 1
         guard unreachables.take(now: now) else { return }
         let count = ICMPWriter.destinationUnreachable(
@@ -55,7 +60,7 @@ extension FlowNAT {
         queueReply(count)
     }
 
-    private mutating func queueReply(_ count: Int) {
+    mutating func queueReply(_ count: Int) {
         guard count > 0 else { return }
         if !replies.append(UnsafeRawBufferPointer(rebasing: scratch[..<count])) { counters.replyQueueFull += 1 }
     }

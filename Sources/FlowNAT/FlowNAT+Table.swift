@@ -160,7 +160,7 @@ extension FlowNAT {
     /// Neither of the blocks that never appear in a network as the address of one host (RFC 6890, table 1 to 17;
     /// RFC 1122, section 3.2.1.3): 0/8, 127/8, 224/4 and 240/4 with the broadcast address; ::, ::1 and the rest of ::/96,
     /// the IPv4-mapped addresses, ff00::/8.
-    private static func isPossible(_ address: IPAddress) -> Bool {
+    static func isPossible(_ address: IPAddress) -> Bool {
         switch address {
         case .v4(let a):
             let first = a.value >> 24

@@ -32,6 +32,11 @@ public struct FlowNAT: ~Copyable {
     let records: UnsafeMutablePointer<SendRecordArena>
     /// Text that waits for its predecessors, of all flows.
     var heldMemory: ChunkStore
+    /// UDP, see FlowNAT+Datagrams; fragments, see FlowNAT+Fragments.
+    var associations: AssociationTable
+    var reassembly: Reassembly
+    /// Flows and associations take turns with their packets.
+    private var isDatagramsTurn = false
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -54,6 +59,8 @@ public struct FlowNAT: ~Copyable {
             to: SendRecordArena(
                 limit: settings.maximumSendRecordsInAll, limitPerFlow: settings.maximumSendRecords))
         heldMemory = ChunkStore(pool: pool, byteLimit: settings.maximumHeldBytes)
+        associations = AssociationTable(pool: pool, random: &random)
+        reassembly = Reassembly(settings: settings)
     }
 
     deinit {
@@ -86,13 +93,22 @@ public struct FlowNAT: ~Copyable {
 
     // MARK: - Packets in
 
-    /// Takes one IP packet from the TUN: a plain one, or a super-segment as its virtio header says.
+    /// Takes one IP packet from the TUN: a plain one, or a super-segment as its virtio header says. UDP is refused.
     ///
     /// - Parameter deliver: called with the flow's next bytes, which lie in `packet`; returns how many it took.
     public mutating func handle(
         _ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant, deliver: FlowConsumer
     ) {
         counters.packetsIn += 1
+        handle(
+            packet, offload: offload, now: now, carriesDatagrams: false, deliver: deliver, datagrams: { _, _, _ in })
+    }
+
+    mutating func handle(
+        _ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant, carriesDatagrams: Bool,
+        deliver: FlowConsumer, datagrams: DatagramConsumer
+    ) {
+        if offload.gsoType != .none { counters.superPacketsIn += 1 }
         let span = packet.bytes
         let ip: IPHeader
         do {
@@ -101,11 +117,20 @@ public struct FlowNAT: ~Copyable {
             counters.malformed += 1
             return
         }
+        if ip.headerLength != PacketWriter.ipHeaderLength(isIPv4: ip.isIPv4), !admitsOptions(ip, span) { return }
         guard !ip.isFragment else {
-            counters.fragments += 1
-            return
+            return handleFragment(
+                ip, packet, offload: offload, now: now, carriesDatagrams: carriesDatagrams, deliver: deliver,
+                datagrams: datagrams)
         }
-        guard ip.protocol == IPProtocol.tcp else { return refuseProtocol(ip, packet, now: now) }
+        switch ip.protocol {
+        case IPProtocol.tcp: break
+        case IPProtocol.udp where carriesDatagrams:
+            return handleUDP(ip, packet, offload: offload, now: now, datagrams: datagrams)
+        case IPProtocol.icmp where ip.isIPv4, IPProtocol.icmpv6 where !ip.isIPv4:
+            return handleICMP(ip, packet, offload: offload, now: now)
+        default: return refuseProtocol(ip, packet, now: now)
+        }
         let message = span.extracting(ip.upperLayer)
         let tcp: TCPHeader
         do {
@@ -274,6 +299,8 @@ public struct FlowNAT: ~Copyable {
             counters.packetsOut += 1
             return true
         }
+        isDatagramsTurn.toggle()
+        if isDatagramsTurn, nextDatagramPacket(into: buffer) { return true }
         while let slot = ready.first {
             guard let flow = flows.find(slot: slot) else { preconditionFailure("a ready flow is always in the table") }
             let sent = write(flow, into: buffer, now: now)
@@ -287,10 +314,11 @@ public struct FlowNAT: ~Copyable {
             if sent {
                 counters.packetsOut += 1
                 counters.bytesOut += buffer.payloadCount
+                if buffer.offload.gsoType != .none { counters.superPacketsOut += 1 }
                 return true
             }
         }
-        return false
+        return !isDatagramsTurn && nextDatagramPacket(into: buffer)
     }
 
     private mutating func write(
@@ -305,7 +333,9 @@ public struct FlowNAT: ~Copyable {
         return true
     }
 
-    public var nextDeadline: Instant? { deadlines.next }
+    public var nextDeadline: Instant? {
+        earliest(deadlines.next, earliest(associations.nextDeadline, reassembly.nextDeadline))
+    }
 
     public mutating func handleTimeout(now: Instant) {
         while let (slot, deadline) = deadlines.popDue(now: now) {
@@ -318,11 +348,12 @@ public struct FlowNAT: ~Copyable {
             }
             apply(outcome, to: flow, tcp: nil, payloadCount: 0, now: now)
         }
+        handleDatagramTimeouts(now: now)
     }
 
     // MARK: - Carrying out
 
-    private mutating func apply(
+    mutating func apply(
         _ outcome: FlowOutcome, to flow: UnsafeMutablePointer<TCPFlow>, tcp: TCPHeader?, payloadCount: Int, now: Instant
     ) {
         let id = flow.pointee.id

@@ -87,6 +87,34 @@ public struct FlowSettings: Sendable {
     /// does at least.
     public var peerAcknowledgmentDelay: Interval = .milliseconds(40)
 
+    // Fragments, UDP
+    /// Datagrams put together from fragments at once. Each takes 64 KiB; the oldest makes room for another.
+    public var maximumReassemblies = 64
+    /// The same for one source address, which then loses its own oldest.
+    public var maximumReassembliesPerSource = 32
+    /// Fragments of one datagram. One of 65 535 bytes needs 124 where the MTU is 552.
+    public var maximumFragments = 128
+    /// How long fragments wait for the others, from the first that came on (RFC 8200, section 4.5: 60 s; Linux: 30 s).
+    public var reassemblyTimeout: Interval = .seconds(30)
+    /// UDP associations at once. The one that was quiet longest makes room for another.
+    public var maximumAssociations = 4_096
+    /// The same for one source address, which then loses its own quietest.
+    public var maximumAssociationsPerSource = 2_048
+    /// How long an association lasts after the application's last datagram (RFC 4787, section 4.3, REQ-5: two minutes at
+    /// least, five recommended).
+    public var associationTimeout: Interval = .seconds(300)
+    /// The same while it has asked name servers (port 53) alone: a lookup uses a new port each time (REQ-5a allows less
+    /// for well-known ports).
+    public var nameLookupTimeout: Interval = .seconds(30)
+    /// Datagrams, and their bytes, that wait for the TUN in one association; the oldest give way.
+    public var maximumQueuedDatagrams = 512
+    public var maximumQueuedDatagramBytes = 256 << 10
+    /// Memory of all those queues together, bytes. A queue that is not empty counts for four blocks of the pool more than its
+    /// bytes.
+    public var maximumDatagramMemory = 16 << 20
+    /// Whether the TUN takes super-packets of UDP too (USO, Linux 6.2); without effect unless `offload` is set.
+    public var udpOffload = false
+
     public init() {}
 
     var flowsPerSource: Int { maximumFlowsPerSource ?? .max }

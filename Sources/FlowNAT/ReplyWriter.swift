@@ -29,6 +29,28 @@ enum ReplyWriter {
         }
     }
 
+    /// An ICMP error about a datagram that is long gone: its addresses and ports, without its payload. Returns its length.
+    static func unreachableDatagram(
+        _ reason: UnreachableReason, source: Endpoint, destination: Endpoint,
+        into output: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 16) { original in
+            let memory = original.baseAddress!
+            let at = PacketWriter.writeIPHeader(
+                to: memory, source: source.address, destination: destination.address, protocol: IPProtocol.udp,
+                payloadLength: UDPHeader.byteCount)
+            PacketWriter.writeUDPHeader(
+                to: memory + at, sourcePort: source.port, destinationPort: destination.port, payloadLength: 0)
+            PacketWriter.setChecksum(
+                at: memory + at, length: UDPHeader.byteCount, protocol: .udp, source: source.address,
+                destination: destination.address)
+            return ICMPWriter.destinationUnreachable(
+                code: reason,
+                quoting: UnsafeRawBufferPointer(rebasing: original[..<(at + UDPHeader.byteCount)]).bytes,
+                from: destination.address, into: output)
+        }
+    }
+
     private static func segment(
         from source: Endpoint, to destination: Endpoint, sequence: SequenceNumber, acknowledgment: SequenceNumber,
         flags: TCPFlags, into output: UnsafeMutableRawBufferPointer

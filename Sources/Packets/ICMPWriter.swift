@@ -72,6 +72,19 @@ public enum ICMPWriter {
                 from: source, into: output)
     }
 
+    /// Tells the sender of a fragment that the others did not come in time (RFC 792; RFC 4443, section 3.3).
+    ///
+    /// - Parameter original: the first fragment; about later ones nothing may be said.
+    ///
+    /// Source, memory and result as with `destinationUnreachable`.
+    public static func reassemblyTimeExceeded(
+        quoting original: RawSpan, from source: IPAddress, into output: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        error(
+            type: source.isIPv4 ? ICMPHeader.TypeV4.timeExceeded : ICMPHeader.TypeV6.timeExceeded, code: 1, rest: 0,
+            quoting: original, from: source, into: output)
+    }
+
     /// An echo request or reply with its data.
     /// - Returns: the packet's length, or 0 when it does not fit or the families differ.
     public static func echo(

@@ -93,6 +93,19 @@ public struct VirtioHeader: Equatable, Sendable {
         return header
     }
 
+    /// The header for a UDP packet whose checksum field holds the pseudo-header's sum: datagrams of `segmentSize` bytes of
+    /// payload each, the last perhaps smaller, or a single one.
+    @inlinable public static func udp(ipHeaderLength: Int, payloadLength: Int, segmentSize: Int) -> VirtioHeader {
+        var header = VirtioHeader(
+            flags: needsChecksum, checksumStart: UInt16(truncatingIfNeeded: ipHeaderLength), checksumOffset: 6)
+        if payloadLength > segmentSize {
+            header.gsoType = .udpL4
+            header.headerLength = UInt16(truncatingIfNeeded: ipHeaderLength + 8)
+            header.segmentSize = UInt16(truncatingIfNeeded: segmentSize)
+        }
+        return header
+    }
+
     /// The receiver need not check the transport checksum: it was checked, or was never computed (the packet comes
     /// from this machine's kernel).
     @inlinable public var checksumIsTrusted: Bool { flags & (Self.needsChecksum | Self.dataValid) != 0 }

@@ -173,6 +173,7 @@ final class LossySimulation {
             case .drained(_, let count): drained += count
             case .reset: events.append("reset")
             case .closed: events.append("closed")
+            case .associationEnded, .datagramRefused: failures.append("an event of UDP")
             }
         }
     }

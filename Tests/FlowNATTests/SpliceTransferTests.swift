@@ -192,6 +192,7 @@ final class SpliceSimulation {
             case .drained(_, let count): end.drained += count
             case .reset: end.events.append("reset")
             case .closed: end.events.append("closed")
+            case .associationEnded, .datagramRefused: failures.append("an event of UDP: \(event)")
             }
         }
     }

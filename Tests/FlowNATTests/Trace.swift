@@ -57,6 +57,7 @@ final class Trace {
     /// What FlowNAT told its owner, without the identifiers.
     enum Report: Equatable {
         case connect, established, finished, drained(Int), reset, closed
+        case associationEnded, datagramRefused(Endpoint)
     }
 
     /// The events since the last call.
@@ -72,6 +73,8 @@ final class Trace {
             case .drained(_, let count): reports.append(.drained(count))
             case .reset: reports.append(.reset)
             case .closed: reports.append(.closed)
+            case .associationEnded: reports.append(.associationEnded)
+            case .datagramRefused(_, let remote): reports.append(.datagramRefused(remote))
             }
         }
         defer { reports = [] }

@@ -145,6 +145,9 @@ struct TCPFlow: ~Copyable {
     /// TSecr of the last acceptable ACK; nil without timestamps (RFC 3522 compares it with what was sent).
     var lastEcho: UInt32?
 
+    /// Type and code of the last ICMP error about this flow.
+    var softError: (type: UInt8, code: UInt8)?
+
     // MARK: Receiving, from the application
 
     /// IRS.
