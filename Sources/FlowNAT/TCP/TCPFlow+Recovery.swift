@@ -22,7 +22,7 @@ extension TCPFlow {
         }
         var delivered = news.delivery.bytes
         if news.isDuplicate {
-            let assumed = min(segmentSize, max(0, records.bytesInFlight - assumedDelivered - segmentSize))
+            let assumed = assumeDelivered()
             assumedDelivered += assumed
             delivered += assumed
         } else if assumedDelivered > 0 {
@@ -54,6 +54,16 @@ extension TCPFlow {
             enterFastRecovery(progress: news.progress, delivered: delivered, now: now, counters: &counters)
         }
         adjustWindow(news, delivered: delivered, isSafe: news.progress > 0 && lost == 0, isOver: isOver, now: now)
+        // Without SACK a partial ACK brings the next hole whatever else is under way (RFC 6582, section 3.2, step 3).
+        if !hasSACKed, lost > 0, congestionRoom < segmentSize { congestion.setWindow(bytesUnderWay + segmentSize) }
+    }
+
+    /// What a duplicate ACK says has arrived: one segment, and no more in all than was under way when recovery began.
+    /// A peer that makes duplicates up gains nothing by more of them (RFC 5681, section 5).
+    private func assumeDelivered() -> Int {
+        var most = records.bytesInFlight
+        if case .fast(let point) = recovery { most = min(most, point - unacknowledged) }
+        return min(segmentSize, max(0, most - assumedDelivered - segmentSize))
     }
 
     private mutating func adjustWindow(
