@@ -77,7 +77,7 @@ extension TCPFlow {
                     delivered: delivered, inFlight: bytesUnderWay, threshold: congestion.threshold, isSafe: isSafe,
                     segment: segmentSize))
         case .none, .settling, .timeout:
-            // What was SACKED during a recovery is acknowledged at its end, and is no reason to grow.
+            // What was SACKed during a recovery is acknowledged at its end, and is no reason to grow.
             guard news.progress > 0, !isOver else { return }
             var isAfterTimeout = false
             if case .timeout = recovery { isAfterTimeout = true }
@@ -127,7 +127,7 @@ extension TCPFlow {
         progress: Int, delivered: Int, now: Instant, counters: inout FlowCounters
     ) {
         counters.fastRetransmissions += 1
-        undo.begin(congestion.saved, at: unacknowledged)
+        undo.begin(congestion.saved, from: unacknowledged, to: nextSend)
         congestion.enterRecovery(inFlight: inFlight + progress)
         rate = ProportionalRate(flight: inFlight - records.sackedBytes - assumedDelivered + delivered)
         recovery = .fast(until: nextSend)
@@ -161,9 +161,10 @@ extension TCPFlow {
 
     /// A timeout: everything is lost until something else is known.
     mutating func enterTimeoutRecovery(counters: inout FlowCounters) {
-        var isFirst = true
-        if case .timeout = recovery { isFirst = false }
-        if isFirst { undo.begin(congestion.saved, at: unacknowledged) }
+        // Another timeout, or one that fast recovery could not prevent: the same flight is not punished twice (RFC 5681,
+        // section 3.1).
+        let isFirst = !recovery.isRepairing
+        if isFirst { undo.begin(congestion.saved, from: unacknowledged, to: nextSend) }
         congestion.timeout(inFlight: inFlight, isFirst: isFirst)
         // RFC 2018, section 8, asks to forget all SACKs at a timeout; what is forgotten is sent again for nothing. So only
         // when the peer does not acknowledge what it has SACKed, or the first timeout brought nothing.
@@ -189,7 +190,7 @@ extension TCPFlow {
         guard let saved = undo.saved else { return }
         counters.spuriousRecoveries += 1
         congestion.restore(saved)
-        undo.end()
+        undo.finish()
         records.unmarkLost()
         if recovery.isRepairing { recovery = .none }
     }
