@@ -131,8 +131,16 @@ public struct Splice {
     }
 
     /// A translated packet has reached a side: it may send up to the window that this promises.
-    public mutating func noteArrival(_ packet: [UInt8], at side: Int) {
-        guard let (_, tcp, _) = Self.parse(packet), tcp.flags.contains(.ack), !tcp.flags.contains(.rst) else { return }
+    ///
+    /// - Parameter isTrusted: the checksum may be partial, and the link does not corrupt.
+    public mutating func noteArrival(_ packet: [UInt8], at side: Int, isTrusted: Bool) {
+        guard let (ip, tcp, _) = Self.parse(packet), tcp.flags.contains(.ack), !tcp.flags.contains(.rst) else { return }
+        let isIntact =
+            isTrusted
+            || Checksum.isValid(
+                segment: packet.span.bytes.extracting(ip.upperLayer), source: ip.source, destination: ip.destination,
+                protocol: IPProtocol.tcp)
+        guard isIntact else { return }
         let edge = tcp.acknowledgment + Int(tcp.window) << Int(sides[1 - side].windowScale)
         sides[side].edge = sides[side].edge.map { SequenceNumber.later($0, edge) } ?? edge
     }

@@ -56,9 +56,12 @@ final class LossySimulation {
     var hasFinished = false
     var events: [String] = []
     var failures: [String] = []
+    /// Distorts the peer's ACKs on their last step.
+    var mischief: Mischief?
 
-    init(seed: UInt64, corruption: Double? = nil) {
+    init(seed: UInt64, corruption: Double? = nil, habits: Mischief.Habits? = nil) {
         self.seed = seed
+        mischief = habits.map { Mischief($0, seed: seed &+ 4_000) }
         var random = SeededRandom(seed: seed)
         let conditions = LinkConditions(
             delay: .microseconds(.random(in: 10...20_000, using: &random)),
@@ -74,6 +77,9 @@ final class LossySimulation {
         settings.maximumHeldSegments = [2, 1_024].randomElement(using: &random)!
         settings.timestamps = random.chance(0.8)
         settings.ecn = random.chance(0.8)
+        // Where a third of all packets is lost or damaged, ten in a row are, now and then.
+        settings.maximumRetransmissions = 30
+        settings.userTimeout = nil
         var theirs = SimTCPPeer.Settings()
         theirs.maximumSegmentSize = [100, 536, 1_400].randomElement(using: &random)!
         theirs.windowScale = [nil, 0, 7].randomElement(using: &random)!
@@ -185,7 +191,9 @@ final class LossySimulation {
             up.send(framed(marked(packet), peer.packetHeader), now: now)
         }
         while nat.nextPacket(into: buffer, now: now) {
-            down.send(framed(marked(buffer.flattened()), buffer.offload), now: now)
+            let packet = buffer.flattened()
+            mischief?.noteSent(packet)
+            down.send(framed(marked(packet), buffer.offload), now: now)
         }
     }
 
@@ -220,28 +228,32 @@ final class LossySimulation {
 
     private func receive() {
         while let bytes = up.receive(now: now) {
-            let (packet, header) = unframed(bytes)
-            let appetite = random.chance(0.02) ? Int.random(in: 0...500, using: &random) : .max
-            var taken: [UInt8] = []
-            packet.withUnsafeBytes { packet in
-                nat.handle(packet, offload: header, now: now) { _, bytes in
-                    let count = min(bytes.count, appetite - taken.count)
-                    taken += bytes[..<count]
-                    return count
-                }
-            }
-            for byte in taken {
-                if byte != Trace.pattern(uploaded) { failures.append("upload byte \(uploaded) is wrong") }
-                uploaded += 1
-            }
-            kept += taken.count
-            takeEvents()
+            let (whole, header) = unframed(bytes)
+            for packet in mischief?.distort(whole) ?? [whole] { receive(packet, header) }
         }
         while let bytes = down.receive(now: now) {
             let (packet, header) = unframed(bytes)
             guard header != .none || isIntact(packet) else { continue }
             peer.handle(packet, virtioHeader: header, now: now)
         }
+    }
+
+    private func receive(_ packet: [UInt8], _ header: VirtioHeader) {
+        let appetite = random.chance(0.02) ? Int.random(in: 0...500, using: &random) : .max
+        var taken: [UInt8] = []
+        packet.withUnsafeBytes { packet in
+            nat.handle(packet, offload: header, now: now) { _, bytes in
+                let count = min(bytes.count, appetite - taken.count)
+                taken += bytes[..<count]
+                return count
+            }
+        }
+        for byte in taken {
+            if byte != Trace.pattern(uploaded) { failures.append("upload byte \(uploaded) is wrong") }
+            uploaded += 1
+        }
+        kept += taken.count
+        takeEvents()
     }
 
     /// A corrupted packet is dropped before the peer, as a kernel does it: the peer takes it for a fault of ours.
@@ -260,6 +272,7 @@ final class LossySimulation {
         if kept >= nat.settings.receiveWindow + unit { failures.append("\(kept) bytes beyond the receive window") }
         if pool.outstanding > pool.limit { failures.append("the pool is beyond its limit") }
         if nat.timerCount > nat.flowCount { failures.append("timers without flows") }
+        if nat.sendRecordCount > 2 * nat.settings.maximumSendRecords + 2 { failures.append("too many send records") }
         if drained > downloadWritten { failures.append("more drained than written") }
     }
 
@@ -277,6 +290,6 @@ final class LossySimulation {
         #expect(uploaded == uploadCount && downloaded == downloadCount, "\(context)")
         #expect(events == ["connect", "established", "finished", "closed"], "\(context)")
         #expect(pool.outstanding == 0, "\(context)")
-        #expect(nat.nextDeadline == nil && nat.heldSegmentBytes == 0, "\(context)")
+        #expect(nat.nextDeadline == nil && nat.heldSegmentBytes == 0 && nat.sendRecordCount == 0, "\(context)")
     }
 }

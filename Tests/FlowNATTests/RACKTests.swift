@@ -261,6 +261,45 @@ struct RACKTests {
         #expect(sent == 10, "the window is as before")
     }
 
+    /// A probe that was for nothing says nothing about the loss before it.
+    @Test func aDuplicateOfLaterTextTakesNothingBack() {
+        let t = openedForRecovery()
+        t.sendsFlight(10)
+        t.after(.milliseconds(100))
+        t.app.sacks((s(1), s(4)), ack: 1)
+        t.app.expectsSegments(at: [s(0)])
+        t.app.sends(.ack, seq: 101, ack: s(10))
+        t.sendsFlight(5, from: 10)
+        t.untilTimer()
+        t.app.expectsSegments(at: [s(14)])
+        t.app.sends(.ack, seq: 101, ack: s(15))
+        t.app.sacks((s(14), s(15)), ack: s(15))
+        #expect(t.nat.counters.spuriousRecoveries == 0)
+    }
+
+    /// RFC 5681, section 3.1: a timeout in fast recovery leaves the threshold as it is.
+    @Test func aTimeoutInFastRecoveryReducesNothingMore() {
+        let t = openedForRecovery()
+        t.sendsFlight(10)
+        t.after(.milliseconds(100))
+        t.app.sacks((s(1), s(4)), ack: 1)
+        t.app.expectsSegments(at: [s(0)])
+        while t.nat.counters.timeouts == 0 { t.untilTimer() }
+        t.app.expectsSegments(at: [s(0)])
+        // Slow start up to 0.7 of ten segments; the three SACKed ones are not under way.
+        t.app.sends(.ack, seq: 101, ack: s(4))
+        t.app.expectsSegments(at: [s(4), s(5)])
+        for i in 5...8 {
+            t.app.sends(.ack, seq: 101, ack: s(i))
+            while t.nextPacket() != nil {}
+        }
+        t.app.sends(.ack, seq: 101, ack: s(10))
+        t.owner.writes(40_000)
+        var sent = 0
+        while t.nextPacket() != nil { sent += 1 }
+        #expect(sent >= 6 && sent <= 8, "\(sent)")
+    }
+
     /// RFC 5682 with SACK: after the timeout the first ACK covers what was not sent again.
     @Test func aTimeoutThatCameTooEarlyIsTakenBack() {
         let t = openedForRecovery()

@@ -128,7 +128,7 @@ final class SpliceSimulation {
             now = max(now, next)
             for i in 0...1 {
                 while let packet = ends[1 - i].link.receive(now: now) {
-                    splice.noteArrival(packet, at: i)
+                    splice.noteArrival(packet, at: i, isTrusted: usesOffload)
                     handle(packet, at: i)
                 }
                 ends[i].nat.handleTimeout(now: now)

@@ -67,31 +67,37 @@ enum TailLossProbe: Equatable {
 /// What is needed to take back a reduction that turns out to have been for nothing.
 struct UndoState {
     private(set) var saved: CongestionWindow.Saved?
-    /// SND.UNA when the loss was seen.
+    /// SND.UNA and SND.NXT when the loss was seen.
     private var start: SequenceNumber
+    private var end: SequenceNumber
     /// Bytes sent again that no D-SACK has named yet.
     private var unexplained = 0
     private var hasResent = false
 
-    init(start: SequenceNumber) { self.start = start }
+    init(start: SequenceNumber) {
+        self.start = start
+        end = start
+    }
 
-    mutating func begin(_ saved: CongestionWindow.Saved, at start: SequenceNumber) {
+    mutating func begin(_ saved: CongestionWindow.Saved, from start: SequenceNumber, to end: SequenceNumber) {
         self.saved = saved
         self.start = start
+        self.end = end
         unexplained = 0
         hasResent = false
     }
 
-    mutating func end() { saved = nil }
+    mutating func finish() { saved = nil }
 
     mutating func noteResent(_ bytes: Int) {
         unexplained += bytes
         hasResent = true
     }
 
-    /// Everything sent again since then arrived twice: nothing had been lost (RFC 3708, section 3).
+    /// Everything sent again since then arrived twice: nothing had been lost (RFC 3708, section 3). What was sent later,
+    /// such as a probe, has nothing to do with it.
     mutating func explains(_ block: SACKBlock) -> Bool {
-        guard saved != nil, hasResent, block.start >= start else { return false }
+        guard saved != nil, hasResent, block.start >= start, block.end <= end else { return false }
         unexplained -= block.end - block.start
         return unexplained <= 0
     }

@@ -26,7 +26,7 @@ extension TCPFlow {
         }
         guard !records.isEmpty else { return [] }
         // As after a timeout, everything goes out again; but nothing was in doubt, and the window is as it was.
-        undo.end()
+        undo.finish()
         records.markAllLost(forgettingSACK: false)
         recovery = .timeout(until: nextSend, isDoubtful: false)
         probe = .none

@@ -22,7 +22,7 @@ extension TCPFlow {
         }
         var delivered = news.delivery.bytes
         if news.isDuplicate {
-            let assumed = min(segmentSize, max(0, records.bytesInFlight - assumedDelivered - segmentSize))
+            let assumed = assumeDelivered()
             assumedDelivered += assumed
             delivered += assumed
         } else if assumedDelivered > 0 {
@@ -38,6 +38,7 @@ extension TCPFlow {
         }
         judgeProbe(news, now: now)
         judgeTimeout(news, counters: &counters)
+        let before = recovery
         let isOver = leaveRecoveryIfOver()
 
         var lost = 0
@@ -53,11 +54,22 @@ extension TCPFlow {
         if lost > 0, !recovery.isRepairing {
             enterFastRecovery(progress: news.progress, delivered: delivered, now: now, counters: &counters)
         }
-        adjustWindow(news, delivered: delivered, isSafe: news.progress > 0 && lost == 0, isOver: isOver, now: now)
+        adjustWindow(
+            news, delivered: delivered, isSafe: news.progress > 0 && lost == 0, ending: isOver ? before : nil, now: now)
+        // Without SACK a partial ACK brings the next hole whatever else is under way (RFC 6582, section 3.2, step 3).
+        if !hasSACKed, lost > 0, congestionRoom < segmentSize { congestion.setWindow(bytesUnderWay + segmentSize) }
+    }
+
+    /// What a duplicate ACK says has arrived: one segment, and no more in all than was under way when recovery began.
+    /// A peer that makes duplicates up gains nothing by more of them (RFC 5681, section 5).
+    private func assumeDelivered() -> Int {
+        var most = records.bytesInFlight
+        if case .fast(let point) = recovery { most = min(most, point - unacknowledged) }
+        return min(segmentSize, max(0, most - assumedDelivered - segmentSize))
     }
 
     private mutating func adjustWindow(
-        _ news: Acknowledged, delivered: Int, isSafe: Bool, isOver: Bool, now: Instant
+        _ news: Acknowledged, delivered: Int, isSafe: Bool, ending: RecoveryState?, now: Instant
     ) {
         switch recovery {
         case .fast:
@@ -67,10 +79,16 @@ extension TCPFlow {
                     delivered: delivered, inFlight: bytesUnderWay, threshold: congestion.threshold, isSafe: isSafe,
                     segment: segmentSize))
         case .none, .settling, .timeout:
-            // What was SACKED during a recovery is acknowledged at its end, and is no reason to grow.
-            guard news.progress > 0, !isOver, !ecn.isEchoed else { return }
+            guard news.progress > 0, !ecn.isEchoed else { return }
             var isAfterTimeout = false
-            if case .timeout = recovery { isAfterTimeout = true }
+            switch ending ?? recovery {
+            // What was SACKed during fast recovery is acknowledged at its end, and is no reason to grow.
+            case .fast: return
+            // Here the end counts as one segment: a window of one would never grow otherwise where each flight needs a
+            // timeout.
+            case .timeout: isAfterTimeout = true
+            case .none, .settling: break
+            }
             congestion.acknowledged(
                 news.progress, inFlight: news.flight, isAfterTimeout: isAfterTimeout,
                 roundTrip: roundTrip.smoothed ?? .zero, now: now)
@@ -117,7 +135,7 @@ extension TCPFlow {
         progress: Int, delivered: Int, now: Instant, counters: inout FlowCounters
     ) {
         counters.fastRetransmissions += 1
-        undo.begin(congestion.saved, at: unacknowledged)
+        undo.begin(congestion.saved, from: unacknowledged, to: nextSend)
         congestion.enterRecovery(inFlight: inFlight + progress)
         noteReduction()
         rate = ProportionalRate(flight: inFlight - records.sackedBytes - assumedDelivered + delivered)
@@ -152,9 +170,10 @@ extension TCPFlow {
 
     /// A timeout: everything is lost until something else is known.
     mutating func enterTimeoutRecovery(counters: inout FlowCounters) {
-        var isFirst = true
-        if case .timeout = recovery { isFirst = false }
-        if isFirst { undo.begin(congestion.saved, at: unacknowledged) }
+        // Another timeout, or one that fast recovery could not prevent: the same flight is not punished twice (RFC 5681,
+        // section 3.1).
+        let isFirst = !recovery.isRepairing
+        if isFirst { undo.begin(congestion.saved, from: unacknowledged, to: nextSend) }
         congestion.timeout(inFlight: inFlight, isFirst: isFirst)
         noteReduction()
         // RFC 2018, section 8, asks to forget all SACKs at a timeout; what is forgotten is sent again for nothing. So only
@@ -181,7 +200,7 @@ extension TCPFlow {
         guard let saved = undo.saved else { return }
         counters.spuriousRecoveries += 1
         congestion.restore(saved)
-        undo.end()
+        undo.finish()
         records.unmarkLost()
         if recovery.isRepairing { recovery = .none }
     }
