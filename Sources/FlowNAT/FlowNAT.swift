@@ -37,7 +37,7 @@ public struct FlowNAT: ~Copyable {
     public init(settings: FlowSettings, pool: BlockPool, random: inout some RandomNumberGenerator) {
         self.settings = settings
         self.pool = pool
-        sequence = InitialSequence(random: &random)
+        sequence = InitialSequence(random: &random, fixed: settings.initialSequence)
         replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)

@@ -39,5 +39,11 @@ public struct FlowSettings: Sendable {
     /// section 2.4(f)).
     public var unreachablesPerSecond = 1_000
 
+    // For tests.
+
+    /// The initial sequence number of every flow, for tests that cross the wrap at 2^32. Anybody can guess it: leave it
+    /// nil elsewhere, for the numbers of RFC 6528.
+    public var initialSequence: UInt32?
+
     public init() {}
 }

@@ -5,10 +5,16 @@ import Primitives
 /// outsiders cannot guess them and a new flow between the same ends starts above the old one.
 struct InitialSequence {
     private let hash: SipHash
+    private let fixed: UInt32?
 
-    init(random: inout some RandomNumberGenerator) { hash = SipHash(random: &random) }
+    /// - Parameter fixed: `FlowSettings.initialSequence`.
+    init(random: inout some RandomNumberGenerator, fixed: UInt32? = nil) {
+        hash = SipHash(random: &random)
+        self.fixed = fixed
+    }
 
     func number(for addresses: FlowAddresses, now: Instant) -> SequenceNumber {
+        if let fixed { return SequenceNumber(rawValue: fixed) }
         let (a, b) = addresses.source.address.words
         let (c, d) = addresses.destination.address.words
         let ports = UInt64(addresses.source.port) << 16 | UInt64(addresses.destination.port)
