@@ -55,7 +55,7 @@ struct connection {
     int request_left, answer_count;
     uint64_t pause_at;            /* bytes, sent and seen together; UINT64_MAX for none */
     double pause_for;
-    double wake, last_progress;   /* wake: 0 for none */
+    double wake, resume, last_progress; /* 0 for none; `resume` ends a pause */
 };
 
 static struct { uint64_t flows, count, bytes, seed, largest, spread, hold, sequence, barrier; double seconds, limit, cross; const char *cc; }
@@ -359,13 +359,12 @@ static void step(struct connection *c) {
     if (c->barred) return;
     if (!write_some(c)) return;
     if (!read_some(c)) return;
-    if (c->sent + c->seen >= c->pause_at && c->wake == 0) { c->wake = now_s() + c->pause_for; c->last_progress = now_s(); }
+    if (c->sent + c->seen >= c->pause_at && c->resume == 0) { c->resume = now_s() + c->pause_for; c->last_progress = now_s(); }
 }
 
 /* The time that a connection waited for has come. */
 static void wake(struct connection *c, double now) {
     c->wake = 0;
-    if (c->pause_at != UINT64_MAX) { c->pause_at = UINT64_MAX; return step(c); }
     switch (c->kind) {
     case SIMUL: if (shut(c)) step(c); return;
     case RESET: case ATONCE:
@@ -457,7 +456,8 @@ int main(int argc, char **argv) {
                     if (opened < target && c->wake <= now) begin(c);
                     continue;
                 }
-                if (c->wake > 0 && c->wake <= now) wake(c, now);
+                if (c->resume > 0 && c->resume <= now) { c->resume = 0; c->pause_at = UINT64_MAX; step(c); }
+                if (c->fd >= 0 && c->wake > 0 && c->wake <= now) wake(c, now);
                 if (c->fd >= 0 && c->again) { step(c); any_again |= c->again; }
                 if (c->fd >= 0 && !c->barred && now - c->last_progress > stall_seconds) fail(c, "nothing for %g s", stall_seconds);
             }
