@@ -38,7 +38,7 @@ public struct FlowNAT: ~Copyable {
         self.settings = settings
         self.pool = pool
         sequence = InitialSequence(random: &random, fixed: settings.initialSequence)
-        replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
+        replies = ReplyQueue(limit: settings.maximumReplyBytes)
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
