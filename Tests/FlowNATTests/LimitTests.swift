@@ -125,7 +125,7 @@ struct LimitTests {
         t.source.port = 1
         t.app.sends(.ack, seq: 1, ack: 1)
         #expect(t.nat.counters.replyQueueFull == 0 && t.nat.counters.noFlow == 1)
-        #expect(t.nextPacket()?.flags == .rst)
+        #expect(t.nextPacket()?.tcp?.flags == .rst)
         t.source = source
         // The flow itself goes on, and memory comes back.
         t.app.sends(.ack, seq: 101, ack: 1, len: 10)
