@@ -43,7 +43,9 @@ struct Options {
             case "--memory": memory = try Self.number(key, value, in: 1...1 << 20) << 20
             case "--flows":
                 flows.maximumFlows = try Self.number(key, value, in: 1...1 << 20)
-                flows.maximumHalfOpen = flows.maximumFlows
+                // Of a part of the half-open ones a new host gets no more than a share.
+                flows.maximumHalfOpen = 2 * flows.maximumFlows
+                flows.maximumHalfOpenPerSource = flows.maximumFlows
             case "--time-wait": flows.timeWait = .milliseconds(Int64(try Self.number(key, value, in: 0...3_600_000)))
             case "--initial-sequence":
                 flows.initialSequence = UInt32(try Self.number(key, value, in: 0...Int(UInt32.max)))
