@@ -156,14 +156,17 @@ class Bed:
         arguments = [f"{key}={value}" for key, value in settings.items()]
         self.linkem = self._start(self.link, "linkem", self.programs / "linkem", "a", "b", *arguments)
 
-    def start_flowtun(self, **options):
-        """Options as flowtun has them, with _ for -; the TUN's MTU is that of the LAN without `mtu`."""
+    def start_flowtun(self, queue=500, **options):
+        """Options as flowtun has them, with _ for -; the TUN's MTU is that of the LAN without `mtu`.
+
+        `queue` is what the kernel keeps for flowtun, in packets; 500 is every TUN's beginning. What comes on top is lost.
+        """
         self.stop_flowtun()
         options = {"mtu": self.mtu} | options
         arguments = [text for key, value in options.items() for text in ("--" + key.replace("_", "-"), value)]
         self.flowtun = self._start(self.gw, "flowtun", self.flowtun_program, *arguments)
         wait_until("flowtun has its device", lambda: "ready" in self._flowtun_output())
-        lines = ["address add 198.18.0.1/30 dev flow0", f"link set dev flow0 mtu {options['mtu']} up",
+        lines = ["address add 198.18.0.1/30 dev flow0", f"link set dev flow0 mtu {options['mtu']} txqueuelen {queue} up",
                  "route add 198.51.100.0/24 dev flow0"]
         if int(options["mtu"]) >= 1280:
             lines += ["-6 address add 2001:db8:8::1/64 dev flow0 nodad", "-6 route add 2001:db8:7::/64 dev flow0"]
@@ -189,6 +192,10 @@ class Bed:
         block = self._flowtun_output().split("\nend\n")[-2]
         pairs = (line.rsplit(" ", 1) for line in block.splitlines())
         return {name: int(number) for name, number in (pair for pair in pairs if len(pair) == 2) if number.isdigit()}
+
+    def queue_drops(self):
+        """Packets lost since flowtun fell behind: they came when the TUN's queue was full."""
+        return int(self.inside(self.gw, "cat", "/sys/class/net/flow0/statistics/tx_dropped"))
 
     def memory(self):
         """Resident bytes of flowtun."""

@@ -12,6 +12,10 @@ MARGIN = 8 << 20
 # Until the open flows have ended, after they were told to, in seconds.
 WIND_DOWN = 240
 LAN = {"loss": 2, "reorder": 2, "delay": 5, "jitter": 2, "rate": 400, "queue": 2000, "seed": 1}
+# How long TIME-WAIT is, milliseconds: a FIN whose ACKs are lost comes again after seconds.
+TIME_WAIT = 20_000
+# Packets that the kernel keeps for flowtun: only the LAN shall lose any, also when the processors are busy elsewhere.
+QUEUE = 20_000
 # FlowNAT's buffers in all, MiB.
 MEMORY = 256
 
@@ -25,7 +29,7 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
     """Raises `Failure` when a checksum was wrong, a flow was lost, state was left over, or memory grew."""
     with Bed(programs, flowtun) as bed:
         bed.start_linkem(**LAN)
-        bed.start_flowtun(flows=4 * flows, time_wait=1000, memory=MEMORY, send_queue=256 << 10)
+        bed.start_flowtun(QUEUE, flows=4 * flows, time_wait=TIME_WAIT, memory=MEMORY, send_queue=256 << 10)
         print(f"{flows} flows for {seconds} s, up to {largest} bytes each; LAN: {LAN}")
         print(HEADER, flush=True)
         started = time.monotonic()
@@ -50,7 +54,7 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
             before, before_time = counters, now
         result = bed.finish_load(load)
         counters = bed.expect_settled(60)
-        print_summary(result, counters)
+        print_summary(result, counters, bed.queue_drops())
         # While flows wind down there are fewer of them: memory is judged by the time before.
         judge([memory for at, memory in samples if at <= seconds])
 
@@ -64,7 +68,7 @@ def judge(memory):
     expect(last <= middle + MARGIN, "memory grew")
 
 
-def print_summary(result, counters):
+def print_summary(result, counters, queue_drops):
     kinds = ", ".join(f"{count} {kind}" for kind, count in result["kinds"].items() if count)
     gigabytes = (result["bytes_up"] + result["bytes_down"]) / 1e9
     print(
@@ -72,7 +76,7 @@ def print_summary(result, counters):
         f"kernel's congestion control {result['cc']}; {kinds}")
     print(
         f"resent: kernel {result['retransmitted']}, FlowNAT {counters['retransmissions']}; FlowNAT's timeouts {counters['timeouts']}; "
-        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}")
+        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}; lost at the TUN's queue {queue_drops}")
 
 
 def report(programs, flowtun, seconds, flows, largest, seed):
