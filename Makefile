@@ -5,7 +5,9 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build measure deps format lint clean
+SECONDS ?= 600
+
+.PHONY: help demo test check build measure soak deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +29,9 @@ build: ## release build; the Swift runtime is inside, so that the program runs w
 
 measure: deps build ## one iperf3 stream through the tunnel, and beside it
 	@scripts/as-root scripts/measure --penstock $(RELEASE)
+
+soak: deps ## FlowNAT for SECONDS (600) under load on a bad LAN, its whole matrix, thousands of simulated runs
+	@SWIFT="$(SWIFT)" scripts/soak $(SECONDS)
 
 deps: ## install the Debian packages that are missing, if any
 	@scripts/install-deps

@@ -58,6 +58,11 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // FlowNAT on a real TUN, without a tunnel behind it: for Tests/Kernel alone, and in no product.
+        .executableTarget(
+            name: "flowtun", dependencies: ["FlowNAT", "LinuxIO", "Packets", "Primitives"], path: "Tests/FlowTUN",
+            swiftSettings: strict),
+
         // What several test targets share.
         .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
         tests("PrimitivesTests", ["Primitives", "SimNet"]),

@@ -46,11 +46,11 @@ public struct FlowNAT: ~Copyable {
     public init(settings: FlowSettings, pool: BlockPool, random: inout some RandomNumberGenerator) {
         self.settings = settings
         self.pool = pool
-        sequence = InitialSequence(random: &random)
+        sequence = InitialSequence(random: &random, fixed: settings.initialSequence)
         let hash = FlowHash(random: &random)
         flows = FlowTable(hash: hash)
         sources = SourceTable(hash: hash)
-        replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
+        replies = ReplyQueue(limit: settings.maximumReplyBytes)
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         resets = RateLimit(perSecond: settings.resetsPerSecond)

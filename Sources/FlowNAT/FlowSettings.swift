@@ -115,6 +115,12 @@ public struct FlowSettings: Sendable {
     /// Whether the TUN takes super-packets of UDP too (USO, Linux 6.2); without effect unless `offload` is set.
     public var udpOffload = false
 
+    // For tests.
+
+    /// The initial sequence number of every flow, for tests that cross the wrap at 2^32. Anybody can guess it: leave it
+    /// nil elsewhere, for the numbers of RFC 6528.
+    public var initialSequence: UInt32?
+
     public init() {}
 
     var flowsPerSource: Int { maximumFlowsPerSource ?? .max }

@@ -6,8 +6,12 @@ struct ReplyQueue: ~Copyable {
     private var bytes: BlockQueue
     private let limit: Int
 
-    init(pool: BlockPool, limit: Int) {
-        bytes = BlockQueue(pool: pool)
+    /// The memory is the queue's own: payload that has filled the common pool must not turn refusals into silence.
+    init(limit: Int) {
+        // A packet does not cross blocks, so the end of a block may stay empty.
+        let share = BlockPool.capacity - PacketBuffer.headCapacity
+        let blocks = limit / share + 2
+        bytes = BlockQueue(pool: BlockPool(byteLimit: blocks * BlockPool.blockSize, retainedBytes: BlockPool.blockSize))
         self.limit = limit
     }
 

@@ -139,11 +139,12 @@ struct LimitTests {
         let taken = t.owner.writes(100_000)
         #expect(taken == 4 * BlockPool.capacity)
         #expect(t.owner.writes(1) == 0)
-        // No memory for answers of no flow either: counted, not fatal.
+        // Answers of no flow have memory of their own: what is refused is still refused, and not met with silence.
         let source = t.source
         t.source.port = 1
         t.app.sends(.ack, seq: 1, ack: 1)
-        #expect(t.nat.counters.replyQueueFull == 1)
+        #expect(t.nat.counters.replyQueueFull == 0 && t.nat.counters.noFlow == 1)
+        #expect(t.nextPacket()?.tcp?.flags == .rst)
         t.source = source
         // The flow itself goes on, and memory comes back.
         t.app.sends(.ack, seq: 101, ack: 1, len: 10)

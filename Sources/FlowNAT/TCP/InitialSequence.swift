@@ -5,10 +5,16 @@ import Primitives
 /// outsiders cannot guess them and a new flow between the same ends starts above the old one.
 struct InitialSequence {
     private let hash: SipHash
+    private let fixed: UInt32?
 
-    init(random: inout some RandomNumberGenerator) { hash = SipHash(random: &random) }
+    /// - Parameter fixed: `FlowSettings.initialSequence`.
+    init(random: inout some RandomNumberGenerator, fixed: UInt32? = nil) {
+        hash = SipHash(random: &random)
+        self.fixed = fixed
+    }
 
     func number(for addresses: FlowAddresses, now: Instant) -> SequenceNumber {
+        if let fixed { return SequenceNumber(rawValue: fixed) }
         let clock = now.nanoseconds / 4_000
         return SequenceNumber(rawValue: UInt32(truncatingIfNeeded: keyed(addresses) &+ clock))
     }
