@@ -5,7 +5,7 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build measure deps format lint clean
+.PHONY: help demo test check build measure bench deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ build: ## release build; the Swift runtime is inside, so that the program runs w
 
 measure: deps build ## one iperf3 stream through the tunnel, and beside it
 	@scripts/as-root scripts/measure --penstock $(RELEASE)
+
+bench: ## what FlowNAT costs: time, allocations and memory; BENCH="--quick", INSTRUCTIONS=1
+	@SWIFT="$(SWIFT)" scripts/bench $(BENCH)
+ifneq ($(INSTRUCTIONS),)
+	@SWIFT="$(SWIFT)" scripts/bench-instructions
+endif
 
 deps: ## install the Debian packages that are missing, if any
 	@scripts/install-deps

@@ -21,7 +21,8 @@ let package = Package(
     name: "penstock",
     products: [
         .executable(name: "penstock", targets: ["penstock"]),
-        .library(name: "FlowNAT", targets: ["FlowNAT"]),
+        // With the modules whose types its functions take.
+        .library(name: "FlowNAT", targets: ["FlowNAT", "Packets", "Primitives"]),
         .library(name: "QuicTransport", targets: ["QuicTransport"]),
     ],
     dependencies: [
