@@ -5,7 +5,7 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build measure bench deps format lint clean
+.PHONY: help demo test check build measure bench fuzz deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: ## what FlowNAT costs: time, allocations and memory; BENCH="--quick", INS
 ifneq ($(INSTRUCTIONS),)
 	@SWIFT="$(SWIFT)" scripts/bench-instructions
 endif
+
+fuzz: ## look for inputs that bring the parsers or FlowNAT down; TARGET=flows, SECONDS=60
+	@SWIFT="$(SWIFT)" scripts/fuzz $(or $(TARGET),all) $(or $(SECONDS),60)
 
 deps: ## install the Debian packages that are missing, if any
 	@scripts/install-deps
