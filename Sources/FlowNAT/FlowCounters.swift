@@ -33,5 +33,35 @@ public struct FlowCounters: Equatable, Sendable {
     public var heldQueueFull = 0
     public var consumerFull = 0
 
+    // The table and its limits.
+
+    /// Segments that belonged to a flow, whatever came of them.
+    public var flowSegments = 0
+    /// SYNs of a host that has as many flows as one may have.
+    public var sourceFull = 0
+    /// SYNs of a host that has as many half-open flows as one may have.
+    public var sourceHalfOpenFull = 0
+    /// Half-open flows that lost their place to a newer one.
+    public var halfOpenRecycled = 0
+    /// Flows in TIME-WAIT that lost their place to a new one.
+    public var timeWaitRecycled = 0
+    /// Idle flows that were cut for a new one.
+    public var evicted = 0
+    /// Flows whose owner never said what came of the dial.
+    public var dialTimeouts = 0
+    public var keepalives = 0
+    /// Flows given up since nobody answered their keepalives.
+    public var keepaliveFailures = 0
+    /// Flows given up since nothing of what was in flight was acknowledged in time.
+    public var userTimeouts = 0
+    /// Segments out of place that were not answered, since their flow had answered enough of them.
+    public var acknowledgmentsSkipped = 0
+    /// Challenge ACKs that were not sent, since there were enough in all.
+    public var challengesSkipped = 0
+    /// RSTs sent for segments that fit no flow.
+    public var resetsSent = 0
+    /// RSTs not sent, since there were enough in all.
+    public var resetsSkipped = 0
+
     public init() {}
 }

@@ -4,8 +4,13 @@ import Primitives
 /// Answers that belong to no flow, or end one: RST and ICMP errors.
 extension FlowNAT {
     /// RFC 9293, section 3.10.7.1: a segment for a connection that does not exist.
-    mutating func answerWithReset(_ tcp: TCPHeader, payloadCount: Int, _ addresses: FlowAddresses) {
-        guard !tcp.flags.contains(.rst), Self.isPossible(addresses) else { return }
+    mutating func answerWithReset(_ tcp: TCPHeader, payloadCount: Int, _ addresses: FlowAddresses, now: Instant) {
+        guard !tcp.flags.contains(.rst) else { return }
+        guard resets.take(now: now) else {
+            counters.resetsSkipped += 1
+            return
+        }
+        counters.resetsSent += 1
         if tcp.flags.contains(.ack) {
             queueReset(addresses, sequence: tcp.acknowledgment, acknowledgment: nil)
         } else {

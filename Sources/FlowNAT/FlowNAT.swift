@@ -14,33 +14,38 @@ public struct FlowNAT: ~Copyable {
     public let settings: FlowSettings
     public internal(set) var counters = FlowCounters()
 
-    private let pool: BlockPool
-    private let sequence: InitialSequence
-    private var flows = FlowTable()
-    private var deadlines = DeadlineHeap()
+    let pool: BlockPool
+    let sequence: InitialSequence
+    var flows: FlowTable
+    var sources: SourceTable
+    /// The flows by how they may lose their place.
+    var lists = FlowLists()
+    var deadlines = DeadlineHeap()
     var replies: ReplyQueue
-    private var events = EventQueue()
-    private var halfOpen = 0
+    var events = EventQueue()
     /// Flows that may have something to send, in the order in which they asked: a list through `TCPFlow.nextReady`.
     private var ready: (first: UInt32?, last: UInt32?)
-    /// Flows in TIME-WAIT, oldest first: their places are the first to be given to new flows.
-    private var waiting = WaitingList()
     private var challenges: RateLimit
     var unreachables: RateLimit
-    private var heldBudget: HeldBudget
+    var resets: RateLimit
+    var heldBudget: HeldBudget
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
     /// - Parameters:
     ///   - pool: where all payload is buffered.
-    ///   - random: keys the initial sequence numbers.
+    ///   - random: keys the initial sequence numbers and the tables.
     public init(settings: FlowSettings, pool: BlockPool, random: inout some RandomNumberGenerator) {
         self.settings = settings
         self.pool = pool
         sequence = InitialSequence(random: &random)
+        let hash = FlowHash(random: &random)
+        flows = FlowTable(hash: hash)
+        sources = SourceTable(hash: hash)
         replies = ReplyQueue(pool: pool, limit: settings.maximumReplyBytes)
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
+        resets = RateLimit(perSecond: settings.resetsPerSecond)
         heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
     }
 
@@ -49,9 +54,9 @@ public struct FlowNAT: ~Copyable {
     /// Flows in the table, those in TIME-WAIT included.
     public var flowCount: Int { flows.count }
     /// Flows that are still somebody's business: all but those in TIME-WAIT.
-    public var activeFlowCount: Int { flows.count - waiting.count }
+    public var activeFlowCount: Int { flows.count - lists.count(of: .waiting) }
     /// Flows whose dial or handshake is not over.
-    var halfOpenCount: Int { halfOpen }
+    var halfOpenCount: Int { lists.count(of: .halfOpen) }
     /// What segments that wait for their predecessors take of `maximumHeldBytes`.
     var heldSegmentBytes: Int { heldBudget.used }
 
@@ -61,6 +66,8 @@ public struct FlowNAT: ~Copyable {
     var timerCount: Int { deadlines.count }
     /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
     func deadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.nextDeadline }
+    /// When a flow's silence has consequences.
+    func lifetimeDeadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.lifetimeDeadline(settings: settings) }
 
     // MARK: - Packets in
 
@@ -119,9 +126,15 @@ public struct FlowNAT: ~Copyable {
         if Self.opens(tcp), replaces(flow, tcp) {
             return replace(flow, tcp, now: now)
         }
+        counters.flowSegments += 1
+        if flow.pointee.life.isNewTick(now), lists.list(of: flow.pointee.id.slot) == .active {
+            lists.move(flow.pointee.id.slot, to: .active)
+        }
+        let mark = flow.pointee.mark
         let outcome = flow.pointee.receive(
             tcp, payload: payload, now: now, settings: settings, counters: &counters, budget: &heldBudget,
             deliver: deliver)
+        flow.pointee.noteHeard(since: mark, now: now)
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
 
@@ -144,71 +157,20 @@ public struct FlowNAT: ~Copyable {
         tcp.flags.contains(.syn) && tcp.flags.isDisjoint(with: [.ack, .rst, .fin])
     }
 
-    /// Ends a flow in favour of the next one between the same ends.
-    private mutating func replace(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader, now: Instant) {
-        guard flow.pointee.state == .opening || admitsHalfOpen() else { return }
-        let addresses = flow.pointee.addresses
-        let last = flow.pointee.state == .timeWait ? flow.pointee.highestSent : nil
-        if flow.pointee.state == .opening { events.append(.reset(flow.pointee.id)) }
-        forget(flow)
-        open(tcp, addresses, after: last, now: now)
-    }
-
     private mutating func handleUnknown(
         _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant
     ) {
-        guard Self.opens(tcp) else {
-            counters.noFlow += 1
-            return answerWithReset(tcp, payloadCount: payload.count, addresses)
-        }
         guard Self.isPossible(addresses) else {
             counters.impossibleAddress += 1
             return
         }
+        guard Self.opens(tcp) else {
+            counters.noFlow += 1
+            return answerWithReset(tcp, payloadCount: payload.count, addresses, now: now)
+        }
+        guard admits(addresses.source.address, now: now), makeRoom(now: now) else { return }
         open(tcp, addresses, after: nil, now: now)
     }
-
-    /// - Parameter last: where the last flow between the same ends stopped sending, while that is remembered.
-    private mutating func open(
-        _ tcp: TCPHeader, _ addresses: FlowAddresses, after last: SequenceNumber?, now: Instant
-    ) {
-        guard admitsHalfOpen() else { return }
-        if flows.count >= settings.maximumFlows, !recycleOldestWaiting() {
-            counters.tableFull += 1
-            return
-        }
-        var number = sequence.number(for: addresses, now: now)
-        // RFC 1122, section 4.2.2.13: a fast flow outruns the clock of RFC 6528, and its old segments must not fit.
-        if let last { number = SequenceNumber.later(number, last + Self.reuseDistance) }
-        let flow = flows.insert(addresses) { id in
-            TCPFlow(
-                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
-        }
-        halfOpen += 1
-        counters.opened += 1
-        events.append(.connect(flow.pointee.id, addresses))
-    }
-
-    /// No connection can come from or go to a group, nowhere, or itself (the land attack).
-    static func isPossible(_ addresses: FlowAddresses) -> Bool {
-        addresses.source != addresses.destination && isPossible(addresses.source) && isPossible(addresses.destination)
-    }
-
-    private static func isPossible(_ end: Endpoint) -> Bool {
-        !end.address.isMulticast && !end.address.isUnspecified && end.port != 0
-            && end.address != .v4(IPv4Address(0xFFFF_FFFF))
-    }
-
-    private mutating func admitsHalfOpen() -> Bool {
-        guard halfOpen < settings.maximumHalfOpen else {
-            counters.halfOpenFull += 1
-            return false
-        }
-        return true
-    }
-
-    /// How far a new flow begins above the last one between the same ends: one unscaled window.
-    private static let reuseDistance = 0x1_0000
 
     // MARK: - Commands
 
@@ -298,7 +260,7 @@ public struct FlowNAT: ~Copyable {
         }
         while let slot = ready.first {
             guard let flow = flows.find(slot: slot) else { preconditionFailure("a ready flow is always in the table") }
-            let sent = flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters)
+            let sent = write(flow, into: buffer, now: now)
             unmarkReady(flow)
             if sent {
                 markReady(flow)  // behind the others: every flow gets its turn
@@ -308,11 +270,23 @@ public struct FlowNAT: ~Copyable {
             schedule(flow)
             if sent {
                 counters.packetsOut += 1
-                counters.bytesOut += buffer.count - buffer.headCount
+                counters.bytesOut += buffer.payloadCount
                 return true
             }
         }
         return false
+    }
+
+    private mutating func write(
+        _ flow: UnsafeMutablePointer<TCPFlow>, into buffer: PacketBuffer, now: Instant
+    ) -> Bool {
+        let retransmissions = counters.retransmissions
+        guard flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters) else {
+            return flow.pointee.nextKeepalive(into: buffer, settings: settings, counters: &counters)
+        }
+        flow.pointee.life.retransmissions &+= UInt32(truncatingIfNeeded: counters.retransmissions - retransmissions)
+        flow.pointee.noteSent(now: now)
+        return true
     }
 
     public var nextDeadline: Instant? { deadlines.next }
@@ -321,7 +295,11 @@ public struct FlowNAT: ~Copyable {
         while let (slot, deadline) = deadlines.popDue(now: now) {
             guard let flow = flows.find(slot: slot), flow.pointee.scheduled == deadline else { continue }
             flow.pointee.scheduled = nil
-            let outcome = flow.pointee.handleTimeout(now: now, settings: settings, counters: &counters)
+            if endIfDialTimedOut(flow, now: now) { continue }
+            var outcome = flow.pointee.handleTimeout(now: now, settings: settings, counters: &counters)
+            if !outcome.contains(.giveUp) {
+                outcome.formUnion(flow.pointee.handleLifetime(now: now, settings: settings, counters: &counters))
+            }
             apply(outcome, to: flow, tcp: nil, payloadCount: 0, now: now)
         }
     }
@@ -333,10 +311,11 @@ public struct FlowNAT: ~Copyable {
     ) {
         let id = flow.pointee.id
         if outcome.contains(.refuseSegment), let tcp {
-            answerWithReset(tcp, payloadCount: payloadCount, flow.pointee.addresses)
+            answerWithReset(tcp, payloadCount: payloadCount, flow.pointee.addresses, now: now)
         }
         if outcome.contains(.established) {
-            halfOpen -= 1
+            sources.establish(flow.pointee.life.source)
+            lists.move(id.slot, to: .active)
             counters.established += 1
             events.append(.established(id))
         }
@@ -348,9 +327,9 @@ public struct FlowNAT: ~Copyable {
         if outcome.contains(.closed) {
             counters.closed += 1
             events.append(.closed(id))
-            if flow.pointee.state == .timeWait { waiting.append(id) }
+            if flow.pointee.state == .timeWait { enterWaiting(flow) }
         }
-        if outcome.contains(.challenge), mayChallenge(now: now) {
+        if outcome.contains(.challenge), mayChallenge(flow, now: now) {
             flow.pointee.acknowledgment = .immediate
             markReady(flow)
         }
@@ -368,8 +347,9 @@ public struct FlowNAT: ~Copyable {
         schedule(flow)
     }
 
-    private mutating func schedule(_ flow: UnsafeMutablePointer<TCPFlow>) {
-        guard let deadline = flow.pointee.nextDeadline else { return }
+    mutating func schedule(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        let lifetime = flow.pointee.lifetimeDeadline(settings: settings)
+        guard let deadline = earliest(flow.pointee.nextDeadline, lifetime) else { return }
         deadlines.schedule(flow.pointee.id.slot, at: deadline, scheduled: &flow.pointee.scheduled)
     }
 
@@ -386,7 +366,7 @@ public struct FlowNAT: ~Copyable {
         ready.last = flow.pointee.id.slot
     }
 
-    private mutating func unmarkReady(_ flow: UnsafeMutablePointer<TCPFlow>) {
+    mutating func unmarkReady(_ flow: UnsafeMutablePointer<TCPFlow>) {
         guard flow.pointee.isReady else { return }
         flow.pointee.isReady = false
         let (previous, next) = (flow.pointee.previousReady, flow.pointee.nextReady)
@@ -402,28 +382,17 @@ public struct FlowNAT: ~Copyable {
         }
     }
 
-    /// Takes the flow out of every list and frees its slot.
-    private mutating func forget(_ flow: UnsafeMutablePointer<TCPFlow>) {
-        switch flow.pointee.state {
-        case .opening, .synReceived: halfOpen -= 1
-        case .timeWait: waiting.remove(flow.pointee.id)
-        case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck: break
-        }
-        unmarkReady(flow)
-        deadlines.remove(flow.pointee.id.slot)
-        flow.pointee.held.removeAll(budget: &heldBudget)
-        flows.remove(flow)
-    }
-
-    private mutating func recycleOldestWaiting() -> Bool {
-        guard let id = waiting.first, let flow = flows.find(id) else { return false }
-        forget(flow)
-        return true
-    }
-
     /// RFC 5961, section 7: challenge ACKs are few, so that they cannot be used to probe or to flood.
-    private mutating func mayChallenge(now: Instant) -> Bool {
-        guard challenges.take(now: now) else { return false }
+    private mutating func mayChallenge(_ flow: UnsafeMutablePointer<TCPFlow>, now: Instant) -> Bool {
+        guard flow.pointee.life.answers.hasRoom(now: now) else {
+            counters.acknowledgmentsSkipped += 1
+            return false
+        }
+        guard challenges.take(now: now) else {
+            counters.challengesSkipped += 1
+            return false
+        }
+        _ = flow.pointee.life.answers.take(now: now)
         counters.challengeAcknowledgments += 1
         return true
     }

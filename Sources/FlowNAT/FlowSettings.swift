@@ -4,7 +4,8 @@ import Primitives
 public struct FlowSettings: Sendable {
     /// Flows at once, in every state. A SYN beyond is dropped: the application tries again.
     public var maximumFlows = 4_096
-    /// Flows whose dial is not decided yet or whose handshake is not over. They hold no buffers.
+    /// Flows whose dial is not decided yet or whose handshake is not over. They hold no buffers. The last quarter is for
+    /// hosts that have an established flow: a flood from addresses that are made up leaves it free.
     public var maximumHalfOpen = 1_024
     /// Largest IP packet to and from the TUN that is not a super-segment, bytes.
     public var mtu = 1_500
@@ -39,5 +40,38 @@ public struct FlowSettings: Sendable {
     /// section 2.4(f)).
     public var unreachablesPerSecond = 1_000
 
+    // The table: what one host may take, and when a flow loses its place.
+
+    /// Flows of one source address, those in TIME-WAIT not counted; nil for no limit but `maximumFlows`. On a host of its
+    /// own all flows have one source; a gateway's LAN is better served with a limit.
+    public var maximumFlowsPerSource: Int?
+    /// Half-open flows of one source address; nil for half of `maximumHalfOpen`: whoever scans or floods from one address
+    /// leaves as much for all others.
+    public var maximumHalfOpenPerSource: Int?
+    /// How long a half-open flow keeps its place when there are no others left. Long enough for a dial whose SYN was lost
+    /// once (RFC 6298: one second) over any path.
+    public var halfOpenPatience: Interval = .seconds(3)
+    /// How long nothing was heard of an idle flow that may be cut when the table is full.
+    public var evictionIdleTime: Interval = .seconds(60)
+    /// How long a flow waits for `accept` or `reject`. Linux gives up its SYNs after 127 s and tells nobody.
+    public var dialTimeout: Interval = .seconds(130)
+    /// How long the application may be silent before it is asked whether it is still there; nil for never. The least that
+    /// RFC 9293, section 3.8.4 allows.
+    public var keepaliveIdle: Interval? = .seconds(7_200)
+    /// Between two keepalives without an answer.
+    public var keepaliveInterval: Interval = .seconds(75)
+    /// Keepalives without an answer before the flow is given up with a RST.
+    public var keepaliveProbes = 9
+    /// How long data may be in flight without any of it being acknowledged before the flow is given up with a RST (RFC
+    /// 9293, section 3.8.3: five minutes); nil for as long as `maximumRetransmissions` takes.
+    public var userTimeout: Interval? = .seconds(300)
+    /// RSTs in all per second for segments that no flow fits.
+    public var resetsPerSecond = 1_000
+
     public init() {}
+
+    var flowsPerSource: Int { maximumFlowsPerSource ?? .max }
+    var halfOpenPerSource: Int { maximumHalfOpenPerSource ?? max(1, maximumHalfOpen / 2) }
+    /// Half-open flows of hosts that have not shown yet that their address is real.
+    var unprovenHalfOpen: Int { maximumHalfOpen - maximumHalfOpen / 4 }
 }

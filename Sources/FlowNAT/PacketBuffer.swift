@@ -11,41 +11,61 @@ public final class PacketBuffer {
     /// Regions of payload in one packet at most. A 64 KB segment lies in five or six blocks.
     public static let maximumRegions = 8
 
-    public internal(set) var offload = VirtioHeader.none
-    public internal(set) var headCount = 0
-    public internal(set) var regionCount = 0
+    /// What changes with every packet. It lies behind a pointer, since each access to a class's own variables is checked
+    /// at run time for overlapping ones.
+    private struct State {
+        var offload = VirtioHeader.none
+        var headCount = 0
+        var regionCount = 0
+        var payloadCount = 0
+    }
+
+    private let state: UnsafeMutablePointer<State>
     let head = UnsafeMutableRawPointer.allocate(byteCount: headCapacity, alignment: 16)
     private let regionStorage = UnsafeMutablePointer<UnsafeRawBufferPointer>.allocate(capacity: maximumRegions)
 
-    public init() {}
+    public init() {
+        state = .allocate(capacity: 1)
+        state.initialize(to: State())
+    }
 
     deinit {
+        state.deallocate()
         head.deallocate()
         regionStorage.deallocate()
     }
+
+    public internal(set) var offload: VirtioHeader {
+        get { state.pointee.offload }
+        set { state.pointee.offload = newValue }
+    }
+    public internal(set) var headCount: Int {
+        get { state.pointee.headCount }
+        set { state.pointee.headCount = newValue }
+    }
+    public var regionCount: Int { state.pointee.regionCount }
+    /// Bytes in all regions.
+    public var payloadCount: Int { state.pointee.payloadCount }
+    /// Bytes of the whole packet.
+    public var count: Int { state.pointee.headCount + state.pointee.payloadCount }
 
     public var headBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: head, count: headCount) }
     public var regions: UnsafeBufferPointer<UnsafeRawBufferPointer> {
         UnsafeBufferPointer(start: regionStorage, count: regionCount)
     }
 
-    func clear() {
-        offload = .none
-        headCount = 0
-        regionCount = 0
-    }
+    func clear() { state.pointee = State() }
 
     /// False when there is no room for another region.
     @inline(__always)
     func add(_ region: UnsafeRawBufferPointer) -> Bool {
-        guard regionCount < Self.maximumRegions else { return false }
-        (regionStorage + regionCount).initialize(to: region)
-        regionCount += 1
+        let index = state.pointee.regionCount
+        guard index < Self.maximumRegions else { return false }
+        (regionStorage + index).initialize(to: region)
+        state.pointee.regionCount = index + 1
+        state.pointee.payloadCount += region.count
         return true
     }
-
-    /// Bytes of the whole packet.
-    public var count: Int { regions.reduce(headCount) { $0 + $1.count } }
 
     /// The whole packet in one piece, for tests and captures.
     public func flattened() -> [UInt8] {

@@ -12,6 +12,7 @@ struct ReplyQueue: ~Copyable {
     }
 
     var isEmpty: Bool { bytes.isEmpty }
+    var byteCount: Int { bytes.count }
 
     /// False when the packet was dropped because the queue is full.
     mutating func append(_ packet: UnsafeRawBufferPointer) -> Bool {

@@ -74,9 +74,12 @@ extension IPHeader {
         guard headerLength <= packet.byteCount else { throw .truncated }
         if !isQuoted {
             guard totalLength <= packet.byteCount else { throw .truncated }
-            guard Checksum.fold(Checksum.sum(packet.extracting(0..<headerLength))) == 0xFFFF else {
-                throw .badHeaderChecksum
+            let sum = packet.withUnsafeBytes { bytes in
+                headerLength == 20
+                    ? Checksum.sumOfIPv4Header(bytes.baseAddress!)
+                    : Checksum.sum(UnsafeRawBufferPointer(rebasing: bytes[..<headerLength]))
             }
+            guard Checksum.fold(sum) == 0xFFFF else { throw .badHeaderChecksum }
         }
         let fragment = packet.bigEndian(at: 6, as: UInt16.self)
         return IPHeader(

@@ -31,7 +31,7 @@ public enum PacketWriter {
             memory.storeBigEndian(UInt16(0), at: 10)
             memory.storeBigEndian(from.value, at: 12)
             memory.storeBigEndian(to.value, at: 16)
-            setIPv4HeaderChecksum(at: memory, headerLength: ipv4HeaderLength)
+            memory.storeBigEndian(Checksum.finish(Checksum.sumOfIPv4Header(memory)), at: 10)
             return ipv4HeaderLength
         case (.v6(let from), .v6(let to)):
             assert(payloadLength <= 0xFFFF)

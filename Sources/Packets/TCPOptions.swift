@@ -7,6 +7,9 @@ public struct TCPOptions: Sendable {
     /// Bytes that all options may take.
     public static let maximumLength = 40
 
+    /// Two NOPs, then the kind and the length of timestamps.
+    private static let timestampsAlone: UInt32 = 0x0101_080A
+
     public var maximumSegmentSize: UInt16?
     public var windowScale: UInt8?
     public var sackPermitted: Bool
@@ -42,6 +45,12 @@ public struct TCPOptions: Sendable {
     /// since no later option can be found; what was read before stays. When a kind comes twice the last one counts.
     public init(_ bytes: RawSpan) {
         self.init()
+        if bytes.byteCount == 0 { return }
+        // What nearly every segment of a connection with timestamps carries (RFC 7323, appendix A).
+        if bytes.byteCount == 12, bytes.bigEndian(at: 0, as: UInt32.self) == Self.timestampsAlone {
+            timestamps = (bytes.bigEndian(at: 4, as: UInt32.self), bytes.bigEndian(at: 8, as: UInt32.self))
+            return
+        }
         var at = 0
         while at < bytes.byteCount {
             let kind = bytes.byte(at: at)
@@ -97,6 +106,13 @@ public struct TCPOptions: Sendable {
     /// by the NOPs before it (RFC 7323, appendix A), and SACK-permitted takes their place before the timestamps.
     /// - Returns: the bytes written.
     func store(to memory: UnsafeMutableRawPointer) -> Int {
+        if maximumSegmentSize == nil, windowScale == nil, !sackPermitted, sack.isEmpty {
+            guard let timestamps else { return 0 }
+            memory.storeBigEndian(Self.timestampsAlone, at: 0)
+            memory.storeBigEndian(timestamps.value, at: 4)
+            memory.storeBigEndian(timestamps.echo, at: 8)
+            return 12
+        }
         var at = 0
         func put(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
             memory.storeBigEndian(UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d), at: at)

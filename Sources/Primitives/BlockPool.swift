@@ -8,18 +8,28 @@ public final class BlockPool {
     /// Payload bytes that fit into one block.
     public static let capacity = blockSize - Block.headerSize
 
-    public let limit: Int
-    /// Blocks in use now.
-    public private(set) var outstanding = 0
-    /// The most blocks ever in use at once.
-    public private(set) var highWater = 0
-    /// Requests refused because the limit was reached.
-    public private(set) var refused = 0
+    /// What changes with every block. It lies behind a pointer, since each access to a class's own variables is checked
+    /// at run time for overlapping ones.
+    private struct State {
+        var outstanding = 0
+        var highWater = 0
+        var refused = 0
+        var free: UnsafeMutableRawPointer?
+        var freeCount = 0
+    }
 
+    /// The most blocks in use at once.
+    public let limit: Int
     /// Free blocks kept for reuse; what comes back beyond goes to the allocator, so that a burst is not kept forever.
     private let retained: Int
-    private var free: UnsafeMutableRawPointer?
-    private var freeCount = 0
+    private let state: UnsafeMutablePointer<State>
+
+    /// Blocks in use now.
+    public var outstanding: Int { state.pointee.outstanding }
+    /// The most blocks ever in use at once.
+    public var highWater: Int { state.pointee.highWater }
+    /// Requests refused because the limit was reached.
+    public var refused: Int { state.pointee.refused }
 
     /// - Parameters:
     ///   - byteLimit: the most bytes in use at once, rounded down to whole blocks.
@@ -27,39 +37,43 @@ public final class BlockPool {
     public init(byteLimit: Int, retainedBytes: Int = 16 << 20) {
         limit = byteLimit / Self.blockSize
         retained = retainedBytes / Self.blockSize
+        state = .allocate(capacity: 1)
+        state.initialize(to: State())
     }
 
     deinit {
-        while let block = free {
-            free = block.load(as: UnsafeMutableRawPointer?.self)
+        while let block = state.pointee.free {
+            state.pointee.free = block.load(as: UnsafeMutableRawPointer?.self)
             block.deallocate()
         }
+        state.deallocate()
     }
 
     /// A block, or nil at the limit. Give it back with `release`.
     func acquire() -> Block? {
+        let outstanding = state.pointee.outstanding
         guard outstanding < limit else {
-            refused += 1
+            state.pointee.refused += 1
             return nil
         }
-        outstanding += 1
-        highWater = max(highWater, outstanding)
-        if let memory = free {
-            free = memory.load(as: UnsafeMutableRawPointer?.self)
-            freeCount -= 1
+        state.pointee.outstanding = outstanding + 1
+        state.pointee.highWater = max(state.pointee.highWater, outstanding + 1)
+        if let memory = state.pointee.free {
+            state.pointee.free = memory.load(as: UnsafeMutableRawPointer?.self)
+            state.pointee.freeCount -= 1
             return Block(initializing: memory)
         }
         return Block(initializing: .allocate(byteCount: Self.blockSize, alignment: 16))
     }
 
     func release(_ block: Block) {
-        outstanding -= 1
-        if freeCount >= retained {
+        state.pointee.outstanding -= 1
+        if state.pointee.freeCount >= retained {
             block.memory.deallocate()
         } else {
-            block.memory.storeBytes(of: free, as: UnsafeMutableRawPointer?.self)
-            free = block.memory
-            freeCount += 1
+            block.memory.storeBytes(of: state.pointee.free, as: UnsafeMutableRawPointer?.self)
+            state.pointee.free = block.memory
+            state.pointee.freeCount += 1
         }
     }
 }

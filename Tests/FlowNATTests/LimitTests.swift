@@ -30,7 +30,11 @@ struct LimitTests {
     }
 
     @Test func halfOpen() {
-        let t = trace { $0.maximumHalfOpen = 10 }
+        let t = trace {
+            $0.maximumHalfOpen = 13
+            $0.maximumHalfOpenPerSource = 13
+        }
+        // The host has no established flow, so a quarter is not for it.
         for port in 1...10 as ClosedRange<UInt16> { #expect(connect(t, port: port) == [.connect]) }
         #expect(connect(t, port: 11) == [])
         #expect(t.nat.counters.halfOpenFull == 1 && t.nat.halfOpenCount == 10)

@@ -24,7 +24,8 @@ extension TCPFlow {
         guard isAcceptable(segment.sequence, length: segment.flags.contains(.rst) ? 0 : length) else {
             counters.outsideWindow += 1
             if segment.flags.contains(.rst) { return [] }
-            return receiveOutsideWindow(segment, now: now, settings: settings, counters: &counters)
+            return receiveOutsideWindow(
+                segment, isEmpty: length == 0, now: now, settings: settings, counters: &counters)
         }
         if segment.flags.contains(.rst) {
             // RFC 5961, section 3: only the exact number resets; anything else in the window may be a guess.
@@ -59,7 +60,8 @@ extension TCPFlow {
     }
 
     private mutating func receiveOutsideWindow(
-        _ segment: TCPHeader, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        _ segment: TCPHeader, isEmpty: Bool, now: Instant, settings: borrowing FlowSettings,
+        counters: inout FlowCounters
     ) -> FlowOutcome {
         if segment.flags.contains(.syn) { return .challenge }
         if state == .timeWait, segment.flags.contains(.fin) {
@@ -67,7 +69,7 @@ extension TCPFlow {
         }
         // A window probe, a keepalive or an old duplicate: say where we are. With a shut window the ACK of what is next
         // in order still counts (RFC 9293, section 3.10.7.4: "special allowance").
-        acknowledgment = .immediate
+        if mayAnswerUnacceptable(isEmpty: isEmpty, now: now, counters: &counters) { acknowledgment = .immediate }
         guard segment.sequence == nextReceive, segment.flags.contains(.ack), state != .synReceived else {
             return .ready
         }

@@ -138,7 +138,7 @@ extension TCPFlow {
     }
 
     /// Headers of a segment whose payload regions are in the buffer already.
-    private mutating func write(
+    mutating func write(
         _ flags: TCPFlags, at sequence: SequenceNumber, payloadCount: Int, options: TCPOptions,
         into buffer: PacketBuffer, settings: borrowing FlowSettings
     ) {

@@ -2,7 +2,7 @@ import Packets
 import Primitives
 
 /// Where a flow stands: the states of RFC 9293, section 3.3.2, seen from the end that answers.
-enum TCPState: Sendable, CaseIterable {
+public enum TCPState: Sendable, CaseIterable {
     /// The SYN is here and the far end is being dialled. Not in the RFC: it is LISTEN that has already heard a SYN.
     case opening
     case synReceived
@@ -165,6 +165,8 @@ struct TCPFlow: ~Copyable {
     /// Bytes acknowledged by the application that the owner has not been told of.
     var drained = 0
     var isDrainQueued = false
+    /// For the tables and the snapshot.
+    var life = FlowLife()
 
     /// A flow that has just heard a SYN.
     init(
