@@ -266,21 +266,18 @@ private struct FlowWorld: ~Copyable {
 
     private mutating func takeEvents(start: UInt32 = 0) {
         while let event = nat.nextEvent() {
-            switch event {
-            case .connect(let id, let addresses):
-                let which = Int(addresses.source.port) - 40_000
-                flows[which] = Flow(id: id, start: start)
-            case .established: break
-            case .finished(let id):
-                guard let which = index(id) else { continue }
+            if case .connect(let id, let addresses) = event {
+                flows[Int(addresses.source.port) - 40_000] = Flow(id: id, start: start)
+            } else if case .finished(let id) = event, let which = index(id) {
                 require(flows[which]!.heardFIN, "a FIN out of nowhere")
                 flows[which]!.finished = true
-            case .drained(let id, let count):
-                guard let which = index(id) else { continue }
+            } else if case .drained(let id, let count) = event, let which = index(id) {
                 flows[which]!.drained += count
                 require(flows[which]!.drained <= flows[which]!.written, "more was drained than written")
-            case .reset(let id), .closed(let id):
-                if let which = index(id) { flows[which] = nil }
+            } else if case .reset(let id) = event, let which = index(id) {
+                flows[which] = nil
+            } else if case .closed(let id) = event, let which = index(id) {
+                flows[which] = nil
             }
         }
     }
