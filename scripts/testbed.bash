@@ -267,6 +267,18 @@ statistics() {
     grep -oE "(^| )$2=[0-9]+" <<<"$line" | tail -n 1 | cut -d= -f2
 }
 
+# flow_numbers: the counters and gauges of the client's TCP, `NAME VALUE` a line, after asking for them by SIGUSR2.
+flow_numbers() {
+    local before
+    before=$(wc -l <"$testbed_dir/client.log")
+    kill -USR2 "$(pid_of client)"
+    # The gauge of the tables' memory is the last line.
+    wait_until 5 "the client lists its flows" has_listed_flows "$before" || return 1
+    tail -n "+$((before + 1))" "$testbed_dir/client.log" | sed -nE 's/.* client: (counter|gauge) ([a-z0-9_]+ [0-9]+)$/\2/p'
+}
+
+has_listed_flows() { tail -n "+$(($1 + 1))" "$testbed_dir/client.log" | grep -q ' gauge table_bytes '; }
+
 has_more_statistics() { (($(grep -c ' statistics ' "$testbed_dir/$1.log") > $2)); }
 
 # start_capture NAME NS DEVICE: full packets into $testbed_dir/NAME.pcap.

@@ -120,6 +120,10 @@ public final class ClientEngine {
 
     public var connectionStatistics: ConnectionStatistics? { connection?.statistics }
     public var flowCounters: FlowCounters { nat.counters }
+    public var flowGauges: FlowGauges { nat.gauges }
+
+    /// Calls `body` with every flow as it stands.
+    public func forEachFlow(now: Instant, _ body: (FlowSnapshot) -> Void) { nat.forEachFlow(now: now, body) }
 
     var connection: QuicConnection? {
         switch link {

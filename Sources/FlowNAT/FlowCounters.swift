@@ -63,5 +63,27 @@ public struct FlowCounters: Equatable, Sendable {
     /// RSTs not sent, since there were enough in all.
     public var resetsSkipped = 0
 
+    // What the receiving side of TCP saw.
+    /// Segments older than TS.Recent: dropped (RFC 7323, section 5.3).
+    public var oldTimestamps = 0
+    /// Segments without the timestamps that were agreed: dropped (RFC 7323, section 3.2).
+    public var missingTimestamps = 0
+    /// Segments with text that came with CE (RFC 3168).
+    public var congestionMarks = 0
+    /// Reductions of the congestion window because of ECE (RFC 3168).
+    public var congestionEchoes = 0
+
+    // Recovery.
+    /// Probes of the tail of a flight (RFC 8985, section 7).
+    public var tailLossProbes = 0
+    /// Timeouts and fast retransmissions that were for nothing, and were taken back.
+    public var spuriousRecoveries = 0
+    /// SACK blocks that named what cannot be.
+    public var invalidSACKBlocks = 0
+    /// Timeouts after which what the peer had SACKed was not believed any more (RFC 2018, section 8).
+    public var sackReneged = 0
+    /// New text that had to wait for a send record.
+    public var sendRecordsFull = 0
+
     public init() {}
 }

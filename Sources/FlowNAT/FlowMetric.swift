@@ -59,7 +59,7 @@ extension FlowNAT {
         FlowGauges(
             flows: flows.count, halfOpen: lists.count(of: .halfOpen), active: lists.count(of: .active),
             timeWait: lists.count(of: .waiting), sources: sources.count, timers: deadlines.count,
-            heldBytes: heldBudget.used, replyBytes: replies.byteCount,
+            heldBytes: heldMemory.usedBytes, replyBytes: replies.byteCount,
             poolBytes: pool.outstanding * BlockPool.blockSize, poolHighWaterBytes: pool.highWater * BlockPool.blockSize,
             tableBytes: flows.byteCount + sources.byteCount)
     }

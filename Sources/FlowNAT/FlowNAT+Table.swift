@@ -87,7 +87,9 @@ extension FlowNAT {
         if let last { number = SequenceNumber.later(number, last + Self.reuseDistance) }
         let flow = flows.insert(addresses) { id in
             TCPFlow(
-                id: id, addresses: addresses, syn: tcp, initialSend: number, pool: pool, settings: settings)
+                id: id, addresses: addresses, syn: tcp, initialSend: number,
+                timestampOffset: sequence.timestampOffset(for: addresses), pool: pool, records: records,
+                settings: settings, now: now)
         }
         flow.pointee.life.created = now
         flow.pointee.life.lastHeard = now
@@ -141,7 +143,8 @@ extension FlowNAT {
         lists.remove(slot)
         unmarkReady(flow)
         deadlines.remove(slot)
-        flow.pointee.held.removeAll(budget: &heldBudget)
+        flow.pointee.held.removeAll(memory: &heldMemory)
+        flow.pointee.records.removeAll()
         flows.remove(flow)
     }
 

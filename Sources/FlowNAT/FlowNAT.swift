@@ -28,7 +28,10 @@ public struct FlowNAT: ~Copyable {
     private var challenges: RateLimit
     var unreachables: RateLimit
     var resets: RateLimit
-    var heldBudget: HeldBudget
+    /// Send records of all flows; behind a pointer, since every flow takes from it.
+    let records: UnsafeMutablePointer<SendRecordArena>
+    /// Text that waits for its predecessors, of all flows.
+    var heldMemory: ChunkStore
     /// Where answers that belong to no flow are written before they are queued.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketBuffer.headCapacity, alignment: 16)
 
@@ -46,10 +49,19 @@ public struct FlowNAT: ~Copyable {
         challenges = RateLimit(perSecond: settings.challengeAcknowledgmentsPerSecond)
         unreachables = RateLimit(perSecond: settings.unreachablesPerSecond)
         resets = RateLimit(perSecond: settings.resetsPerSecond)
-        heldBudget = HeldBudget(limit: settings.maximumHeldBytes)
+        records = .allocate(capacity: 1)
+        records.initialize(
+            to: SendRecordArena(
+                limit: settings.maximumSendRecordsInAll, limitPerFlow: settings.maximumSendRecords))
+        heldMemory = ChunkStore(pool: pool, byteLimit: settings.maximumHeldBytes)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        // No flow touches its records when it goes with the whole table.
+        records.deinitialize(count: 1)
+        records.deallocate()
+    }
 
     /// Flows in the table, those in TIME-WAIT included.
     public var flowCount: Int { flows.count }
@@ -58,10 +70,13 @@ public struct FlowNAT: ~Copyable {
     /// Flows whose dial or handshake is not over.
     var halfOpenCount: Int { lists.count(of: .halfOpen) }
     /// What segments that wait for their predecessors take of `maximumHeldBytes`.
-    var heldSegmentBytes: Int { heldBudget.used }
+    var heldSegmentBytes: Int { heldMemory.usedBytes }
+    /// Send records in use.
+    var sendRecordCount: Int { records.pointee.used }
 
     /// Where a flow stands; nil when it is gone.
     func state(of id: FlowID) -> TCPState? { flows.find(id)?.pointee.state }
+    func lastEcho(of id: FlowID) -> UInt32? { flows.find(id)?.pointee.lastEcho }
     /// Entries in the heap of timers.
     var timerCount: Int { deadlines.count }
     /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
@@ -107,7 +122,8 @@ public struct FlowNAT: ~Copyable {
             source: Endpoint(ip.source, tcp.sourcePort), destination: Endpoint(ip.destination, tcp.destinationPort))
         let payload = UnsafeRawBufferPointer(rebasing: packet[ip.headerLength + tcp.headerLength..<ip.totalLength])
         counters.bytesIn += payload.count
-        handle(tcp, payload, addresses, now: now, deliver: deliver)
+        handle(
+            tcp, payload, addresses, isMarked: ExplicitCongestion.isMarked(ip.trafficClass), now: now, deliver: deliver)
     }
 
     private static func hasValidChecksum(_ message: RawSpan, _ ip: IPHeader) -> Bool {
@@ -117,7 +133,7 @@ public struct FlowNAT: ~Copyable {
     }
 
     private mutating func handle(
-        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, now: Instant,
+        _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, isMarked: Bool, now: Instant,
         deliver: FlowConsumer
     ) {
         guard let flow = flows.find(addresses) else {
@@ -132,8 +148,8 @@ public struct FlowNAT: ~Copyable {
         }
         let mark = flow.pointee.mark
         let outcome = flow.pointee.receive(
-            tcp, payload: payload, now: now, settings: settings, counters: &counters, budget: &heldBudget,
-            deliver: deliver)
+            tcp, payload: payload, isMarked: isMarked, now: now, settings: settings, counters: &counters,
+            memory: &heldMemory, deliver: deliver)
         flow.pointee.noteHeard(since: mark, now: now)
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
@@ -142,8 +158,8 @@ public struct FlowNAT: ~Copyable {
     private func replaces(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader) -> Bool {
         switch flow.pointee.state {
         case .timeWait:
-            // RFC 9293, section 3.6.1: a higher sequence number cannot be an old duplicate.
-            tcp.sequence > flow.pointee.nextReceive
+            // RFC 9293, section 3.6.1: a higher sequence number or a later timestamp cannot be an old duplicate's.
+            flow.pointee.mayBeReused(by: tcp, settings: settings)
         case .opening:
             // The application gave up its first attempt and makes another from the same port.
             tcp.sequence != flow.pointee.initialReceive
@@ -282,7 +298,7 @@ public struct FlowNAT: ~Copyable {
     ) -> Bool {
         let retransmissions = counters.retransmissions
         guard flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters) else {
-            return flow.pointee.nextKeepalive(into: buffer, settings: settings, counters: &counters)
+            return flow.pointee.nextKeepalive(into: buffer, now: now, settings: settings, counters: &counters)
         }
         flow.pointee.life.retransmissions &+= UInt32(truncatingIfNeeded: counters.retransmissions - retransmissions)
         flow.pointee.noteSent(now: now)

@@ -28,9 +28,11 @@ public struct FlowSettings: Sendable {
     /// How long an ACK may wait for company (RFC 9293, section 3.8.6.3 allows 500 ms). Short, since an application that
     /// uses Nagle's algorithm waits for it.
     public var acknowledgmentDelay: Interval = .milliseconds(5)
-    /// Segments kept per flow that arrived before their predecessors.
-    public var maximumHeldSegments = 64
-    /// Bytes kept in all flows together that arrived before their predecessors.
+    /// Pieces of text kept per flow that arrived before their predecessors; those that join are few.
+    public var maximumHeldSegments = 1_024
+    /// Memory per flow for text that arrived before its predecessors, bytes: a window of small segments and to spare.
+    public var maximumHeldBytesPerFlow = 1_536 << 10
+    /// Memory in all flows together for text that arrived before its predecessors, bytes: counted in the pool's blocks.
     public var maximumHeldBytes = 16 << 20
     /// Bytes of answers that belong to no flow (RST, ICMP errors) waiting for the TUN; what comes on top is dropped.
     public var maximumReplyBytes = 256 << 10
@@ -67,6 +69,23 @@ public struct FlowSettings: Sendable {
     public var userTimeout: Interval? = .seconds(300)
     /// RSTs in all per second for segments that no flow fits.
     public var resetsPerSecond = 1_000
+
+    // What is agreed with the application in its SYN.
+
+    /// Timestamps and protection against wrapped sequence numbers (RFC 7323).
+    public var timestamps = true
+    /// Explicit congestion notification (RFC 3168).
+    public var ecn = true
+
+    // Recovery.
+    /// Records of what one flow has sent and is not acknowledged, one for each packet; beyond, new text joins the last
+    /// one. Retransmissions may double them.
+    public var maximumSendRecords = 1_024
+    /// The same for all flows together. A flow without any is always granted one.
+    public var maximumSendRecordsInAll = 1 << 18
+    /// How long the peer may keep back the ACK of a lone segment (RFC 8985, section 7.2, TLP.max_ack_delay); what Linux
+    /// does at least.
+    public var peerAcknowledgmentDelay: Interval = .milliseconds(40)
 
     public init() {}
 

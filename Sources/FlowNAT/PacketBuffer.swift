@@ -67,6 +67,16 @@ public final class PacketBuffer {
         return true
     }
 
+    /// Adds what a queue has behind its read mark, `limit` bytes at most; returns how many.
+    func addUnread(of queue: borrowing BlockQueue, limit: Int) -> Int {
+        let index = state.pointee.regionCount
+        let room = UnsafeMutableBufferPointer(start: regionStorage + index, count: Self.maximumRegions - index)
+        let added = queue.unreadRegions(limit: limit, into: room)
+        state.pointee.regionCount = index + added.count
+        state.pointee.payloadCount += added.bytes
+        return added.bytes
+    }
+
     /// The whole packet in one piece, for tests and captures.
     public func flattened() -> [UInt8] {
         var bytes = Array(headBytes)

@@ -5,4 +5,5 @@ public enum Signals {
     public static let interrupt = SIGINT
     public static let terminate = SIGTERM
     public static let user1 = SIGUSR1
+    public static let user2 = SIGUSR2
 }

@@ -62,10 +62,17 @@ struct HashTests {
 
     private func insert(_ number: Int, into table: inout FlowTable, pool: BlockPool) -> FlowID {
         let addresses = addresses(number)
+        // The flows of these tests never send, so nothing looks at it again.
+        let records = UnsafeMutablePointer<SendRecordArena>.allocate(capacity: 1)
+        records.initialize(to: SendRecordArena(limit: 16, limitPerFlow: 16))
+        defer {
+            records.deinitialize(count: 1)
+            records.deallocate()
+        }
         let flow = table.insert(addresses) { id in
             TCPFlow(
-                id: id, addresses: addresses, syn: synHeader, initialSend: SequenceNumber(0), pool: pool,
-                settings: FlowSettings())
+                id: id, addresses: addresses, syn: synHeader, initialSend: SequenceNumber(0), timestampOffset: 0,
+                pool: pool, records: records, settings: FlowSettings(), now: Instant(nanoseconds: 0))
         }
         return flow.pointee.id
     }

@@ -95,27 +95,42 @@ struct LimitTests {
         t.app.opens()
         for i in 0..<10 { t.app.sends(.ack, seq: 201 + UInt32(i) * 100, ack: 1, len: 50) }
         #expect(t.nat.counters.heldQueueFull == 2)
-        #expect(t.nat.heldSegmentBytes == 8 * (50 + HeldSegments.overhead))
+        #expect((1...BlockPool.blockSize + 1_000).contains(t.nat.heldSegmentBytes))
         while t.nextPacket() != nil {}
         t.owner.aborts()
         while t.nextPacket() != nil {}
         t.isOver()
     }
 
-    @Test func heldBytesOfAllFlows() {
-        let t = trace { $0.maximumHeldBytes = 10_000 }
+    @Test func heldBytesOfOneFlow() {
+        let t = trace { $0.maximumHeldBytesPerFlow = 10_000 }
         t.app.opens()
-        // Each starts one byte further: little new, much to keep.
-        for i in 0..<30 { t.app.sends(.ack, seq: 201 + UInt32(i), ack: 1, len: 1_000) }
-        #expect(t.nat.heldSegmentBytes <= 10_000)
-        #expect(t.nat.counters.heldQueueFull == 30 - 10_000 / (1_000 + HeldSegments.overhead))
-        // The same start again costs only what is new, and never more than there is.
-        t.app.sends(.ack, seq: 201, ack: 1, len: 1_400)
-        t.app.sends(.ack, seq: 201, ack: 1, len: 60_000)
-        #expect(t.nat.heldSegmentBytes <= 10_000)
+        for i in 0..<30 as Range<UInt32> { t.app.sends(.ack, seq: 201 + i * 1_000, ack: 1, len: 1_000) }
+        // Four chunks; the segment in which they end is kept in part.
+        #expect(t.nat.counters.heldQueueFull == 30 - 4 * ChunkStore.capacity / 1_000)
         t.app.sends(.ack, seq: 101, ack: 1, len: 100)
-        t.deliveredInOrder(1_500)
+        t.deliveredInOrder(100 + 4 * ChunkStore.capacity)
         #expect(t.nat.heldSegmentBytes == 0)
+    }
+
+    @Test func heldBytesOfAllFlows() {
+        let t = trace { $0.maximumHeldBytes = 2 * BlockPool.blockSize + 500 }
+        for port in 1...3 as ClosedRange<UInt16> {
+            _ = connect(t, port: port)
+            t.natStart = nil
+            t.owner.accepts()
+            t.app.expects([.syn, .ack], seq: 0, ack: 101)
+            // Sixteen chunks are there for all three.
+            for i in 0..<20 as Range<UInt32> { t.app.sends(.ack, seq: 201 + i * 1_000, ack: 1, len: 1_000) }
+            #expect(t.nat.heldSegmentBytes <= t.nat.settings.maximumHeldBytes)
+            while t.nextPacket() != nil {}
+        }
+        #expect(t.pool.outstanding == 2)
+        #expect(t.nat.counters.heldQueueFull == 3 * 20 - 16 * ChunkStore.capacity / 1_000)
+        t.nat.abortAll()
+        while t.nextPacket() != nil {}
+        _ = t.takeReports()
+        t.isOver()
     }
 
     @Test func anExhaustedPoolStopsTheWriterAndNothingElse() {

@@ -18,7 +18,7 @@ struct LossyTransferTests {
 
 /// What one seed chooses, and how it went.
 final class LossySimulation {
-    static let seeds: Range<UInt64> = 0..<240
+    static let seeds = Seeds.upTo(240)
 
     let seed: UInt64
     var random: SeededRandom

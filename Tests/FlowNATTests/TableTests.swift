@@ -138,7 +138,8 @@ struct TableTests {
         var sent: UInt32 = 101
         var tableBytes: Set<Int> = []
         var opened = 0
-        flood(t, count: 1_000_000, source: { IPv4Address(.random(in: 0x0B00_0000...0x7E00_0000, using: &$0)) }) { number in
+        flood(t, count: 1_000_000, source: { IPv4Address(.random(in: 0x0B00_0000...0x7E00_0000, using: &$0)) }) {
+            number in
             t.nat.handleTimeout(now: t.now)
             (t.source, t.flow, t.natStart) = (source, flow, start)
             t.app.sends(.ack, seq: sent, ack: 1, len: 10)

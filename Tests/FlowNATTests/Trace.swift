@@ -87,6 +87,9 @@ final class Trace {
 
     var state: TCPState? { flow.flatMap { nat.state(of: $0) } }
 
+    /// What the flow keeps of the last timestamp that was echoed to it.
+    var lastEcho: UInt32? { flow.flatMap { nat.lastEcho(of: $0) } }
+
     // MARK: Packets
 
     /// Gives a packet to FlowNAT as it comes from the TUN.

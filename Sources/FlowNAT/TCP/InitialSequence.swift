@@ -9,11 +9,19 @@ struct InitialSequence {
     init(random: inout some RandomNumberGenerator) { hash = SipHash(random: &random) }
 
     func number(for addresses: FlowAddresses, now: Instant) -> SequenceNumber {
+        let clock = now.nanoseconds / 4_000
+        return SequenceNumber(rawValue: UInt32(truncatingIfNeeded: keyed(addresses) &+ clock))
+    }
+
+    /// Where the clock of a flow's timestamps begins (RFC 7323, section 7.1): the half of the hash that `number` leaves
+    /// unused.
+    func timestampOffset(for addresses: FlowAddresses) -> UInt32 { UInt32(truncatingIfNeeded: keyed(addresses) >> 32) }
+
+    private func keyed(_ addresses: FlowAddresses) -> UInt64 {
         let (a, b) = addresses.source.address.words
         let (c, d) = addresses.destination.address.words
         let ports = UInt64(addresses.source.port) << 16 | UInt64(addresses.destination.port)
-        let clock = now.nanoseconds / 4_000
-        return SequenceNumber(rawValue: UInt32(truncatingIfNeeded: hash.hash(a, b, c, d, ports) &+ clock))
+        return hash.hash(a, b, c, d, ports)
     }
 }
 

@@ -6,7 +6,7 @@ enum SegmentWriter {
     static func write(
         from source: Endpoint, to destination: Endpoint, sequence: SequenceNumber, acknowledgment: SequenceNumber,
         flags: TCPFlags, window: UInt16, options: TCPOptions, payloadCount: Int, segmentSize: Int, offload: Bool,
-        into buffer: PacketBuffer
+        trafficClass: UInt8 = 0, into buffer: PacketBuffer
     ) {
         let isIPv4 = source.address.isIPv4
         let tcpOffset = PacketWriter.ipHeaderLength(isIPv4: isIPv4)
@@ -16,7 +16,7 @@ enum SegmentWriter {
             acknowledgment: acknowledgment, flags: flags, window: window, options: options)
         PacketWriter.writeIPHeader(
             to: buffer.head, source: source.address, destination: destination.address, protocol: IPProtocol.tcp,
-            payloadLength: tcpLength + payloadCount)
+            payloadLength: tcpLength + payloadCount, trafficClass: trafficClass)
         buffer.headCount = tcpOffset + tcpLength
         if offload {
             PacketWriter.setPartialChecksum(
@@ -25,6 +25,7 @@ enum SegmentWriter {
             buffer.offload = .tcp(
                 isIPv4: isIPv4, ipHeaderLength: tcpOffset, tcpHeaderLength: tcpLength, payloadLength: payloadCount,
                 segmentSize: segmentSize)
+            buffer.offload.ecn = flags.contains(.cwr) && buffer.offload.gsoType != .none
         } else {
             var payload = Checksum.Accumulator()
             for region in buffer.regions { payload.add(region) }

@@ -2,7 +2,7 @@ import Packets
 import Primitives
 
 extension TCPFlow {
-    /// What an acceptable segment acknowledges: RFC 9293, section 3.10.7.4, fifth; RFC 5961, section 5; RFC 6582.
+    /// What an acceptable segment acknowledges: RFC 9293, section 3.10.7.4, fifth; RFC 5961, section 5.
     ///
     /// - Parameter isPure: the segment carries neither text nor FIN.
     mutating func acknowledge(
@@ -15,6 +15,7 @@ extension TCPFlow {
             guard number > unacknowledged, number <= highestSent else { return .refuseSegment }
             state = .established
             outcome.insert(.established)
+            if attempts > 0 { congestion.beginSlowly() }
             // The window of the handshake's last ACK is the first that is scaled.
             windowSequence = segment.sequence - 1
         }
@@ -25,17 +26,29 @@ extension TCPFlow {
         unanswered = 0
         let oldWindow = peerWindow
         updateWindow(segment)
-        if number > unacknowledged {
-            outcome.formUnion(acceptProgress(to: number, now: now, settings: settings))
-        } else if number == unacknowledged, isPure, peerWindow == oldWindow, peerWindow > 0, inFlight > 0 {
-            outcome.formUnion(countDuplicate(counters: &counters))
+
+        var news = Acknowledged(progress: max(0, number - unacknowledged), flight: bytesUnderWay)
+        detection.shortest = roundTrip.shortest
+        let wasEmpty = records.isEmpty
+        if news.progress > 0 {
+            outcome.formUnion(acceptProgress(to: number, now: now, settings: settings, delivery: &news.delivery))
         }
+        if permitsSACK, !segment.options.sack.isEmpty {
+            news.carriesSACK = true
+            readSACK(segment.options.sack, of: number, now: now, news: &news, counters: &counters)
+        }
+        news.isDuplicate =
+            news.progress == 0 && number == unacknowledged && isPure && peerWindow == oldWindow && peerWindow > 0
+            && !wasEmpty && !news.carriesSACK && records.sackedBytes == 0
+        let tells = !wasEmpty || news.duplicate != nil || probe != .none
+        if tells { repair(news, now: now, settings: settings, counters: &counters) }
+
         if peerWindow > 0, case .persist = timer {
             timer = .idle
             backoff = 0
             mustProbe = false
-            nextSend = unacknowledged  // the probe's byte may have been refused
         }
+        settleTimer(madeProgress: news.progress > 0, now: now, settings: settings)
         return outcome.union(.ready)
     }
 
@@ -55,20 +68,12 @@ extension TCPFlow {
     }
 
     private mutating func acceptProgress(
-        to number: SequenceNumber, now: Instant, settings: borrowing FlowSettings
+        to number: SequenceNumber, now: Instant, settings: borrowing FlowSettings, delivery: inout Delivery
     ) -> FlowOutcome {
-        let bytes = number - unacknowledged
-        let wasLimited = inFlight + segmentSize >= min(congestion.window, max(peerWindow, segmentSize))
+        records.acknowledge(to: number, now: now, detection: &detection, delivery: &delivery)
         unacknowledged = number
-        if nextSend < number { nextSend = number }
+        if nextSend < number { nextSend = number }  // the byte of a window probe
         attempts = 0
-        mustResendFirst = false
-        if let timed = timedSegment, number >= timed.end {
-            roundTrip.sample(now - timed.sent)
-            timedSegment = nil
-            backoff = 0
-        }
-        if let point = timeoutPoint, number > point { timeoutPoint = nil }
 
         // The SYN and the FIN take a number each, but no byte of the queue.
         let text = max(0, min(number - queueStart, sendQueue.count))
@@ -79,23 +84,6 @@ extension TCPFlow {
             drained += text
             outcome.insert(.drained)
         }
-
-        if let point = recoveryPoint {
-            if number >= point {
-                recoveryPoint = nil
-                duplicateAcknowledgments = 0
-                congestion.deflate()
-            } else {
-                mustResendFirst = true  // a partial ACK: the next hole (RFC 6582, section 3.2, step 3)
-                congestion.partialDeflate(bytes)
-            }
-        } else {
-            duplicateAcknowledgments = 0
-            congestion.acknowledged(bytes, wasLimited: wasLimited)
-        }
-
-        let isAllAcknowledged = unacknowledged == highestSent
-        timer = isAllAcknowledged ? .idle : .retransmit(at: now + roundTrip.timeout(afterAttempts: backoff))
         if finHasBeenSent && number > queueEnd {
             outcome.formUnion(acceptFINAcknowledgment(now: now, settings: settings))
         }
@@ -116,19 +104,55 @@ extension TCPFlow {
         }
     }
 
-    /// RFC 5681, section 3.2: the third duplicate means a loss.
-    private mutating func countDuplicate(counters: inout FlowCounters) -> FlowOutcome {
-        duplicateAcknowledgments += 1
-        if recoveryPoint != nil {
-            congestion.inflate()
-            return .ready
+    // MARK: SACK
+
+    /// RFC 2018; a first block below the acknowledgment or inside the second is a D-SACK (RFC 2883, section 4).
+    private mutating func readSACK(
+        _ blocks: SACKBlocks, of number: SequenceNumber, now: Instant, news: inout Acknowledged,
+        counters: inout FlowCounters
+    ) {
+        var from = 0
+        let first = blocks[0]
+        let isInSecond = blocks.count > 1 && first.start >= blocks[1].start && first.end <= blocks[1].end
+        if first.start < first.end, first.end <= number || isInSecond {
+            from = 1
+            let isOurs = first.end <= highestSent && first.start >= unacknowledged - max(largestPeerWindow, 1 << 16)
+            if isOurs { news.duplicate = first } else { counters.invalidSACKBlocks += 1 }
         }
-        guard duplicateAcknowledgments == 3, timeoutPoint == nil else { return [] }
-        counters.fastRetransmissions += 1
-        recoveryPoint = highestSent
-        congestion.fastRetransmit(inFlight: highestSent - unacknowledged)
-        timedSegment = nil  // Karn: what is sent twice measures nothing (RFC 6298, section 3)
-        mustResendFirst = true
-        return .ready
+        // By their numbers, or a block that is reported late would look like reordering.
+        var done = unacknowledged
+        for _ in from..<blocks.count {
+            var lowest: SACKBlock?
+            for i in from..<blocks.count where blocks[i].start > done {
+                if lowest.map({ blocks[i].start < $0.start }) ?? true { lowest = blocks[i] }
+            }
+            guard let block = lowest else { break }
+            done = block.start
+            guard block.start < block.end, block.end <= nextSend else {
+                counters.invalidSACKBlocks += 1
+                continue
+            }
+            hasSACKed = true
+            records.sack(block, now: now, detection: &detection, delivery: &news.delivery)
+        }
+    }
+}
+
+/// What one ACK tells the sender.
+struct Acknowledged {
+    /// Bytes by which SND.UNA moved.
+    let progress: Int
+    /// Bytes that were under way before.
+    let flight: Int
+    var delivery = Delivery()
+    var carriesSACK = false
+    /// What the peer has received twice.
+    var duplicate: SACKBlock?
+    /// Nothing but the same number once more (RFC 5681, section 2), and no SACK to say why.
+    var isDuplicate = false
+
+    init(progress: Int, flight: Int) {
+        self.progress = progress
+        self.flight = flight
     }
 }

@@ -86,13 +86,13 @@ extension TCPFlow {
     /// answer. No byte of garbage: RFC 9293, section 3.8.4 wants none but for TCPs of long ago.
     /// - Returns: false when none is owed.
     mutating func nextKeepalive(
-        into buffer: PacketBuffer, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
     ) -> Bool {
         guard life.owesKeepalive else { return false }
         life.owesKeepalive = false
         counters.keepalives += 1
         buffer.clear()
-        write(.ack, at: highestSent - 1, payloadCount: 0, options: .none, into: buffer, settings: settings)
+        write(.ack, at: highestSent - 1, payloadCount: 0, options: .none, into: buffer, now: now, settings: settings)
         return true
     }
 

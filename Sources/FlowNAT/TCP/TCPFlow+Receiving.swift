@@ -5,49 +5,73 @@ import Primitives
 public typealias FlowConsumer = (FlowID, UnsafeRawBufferPointer) -> Int
 
 extension TCPFlow {
-    /// The receiver's part of RFC 9293, section 3.10.7.4, in its order: sequence number, RST, SYN, ACK, text, FIN.
+    /// The receiver's part of RFC 9293, section 3.10.7.4, in its order: timestamps (RFC 7323, section 5.3), sequence
+    /// number, RST, SYN, ACK, text, FIN. The urgent pointer is not looked at: urgent text is delivered in its place, as
+    /// RFC 6093 has it, section 4.
+    ///
+    /// - Parameter isMarked: the packet came with CE (RFC 3168).
     mutating func receive(
-        _ segment: TCPHeader, payload: UnsafeRawBufferPointer, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, budget: inout HeldBudget, deliver: FlowConsumer
+        _ segment: TCPHeader, payload: UnsafeRawBufferPointer, isMarked: Bool, now: Instant,
+        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
     ) -> FlowOutcome {
-        if state == .opening { return receiveWhileOpening(segment) }
+        if state == .opening { return receiveWhileOpening(segment, now: now) }
         if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),
             segment.sequence == initialReceive
         {
+            noteRepeatedSYN(segment, now: now)
             nextSend = initialSend  // the application has not seen our SYN-ACK
             return .ready
         }
 
         let isFIN = segment.flags.contains(.fin)
         let length = payload.count + (isFIN ? 1 : 0)
+        // A RST proves itself by its number; a SYN gets its challenge whatever it carries, so that an application whose
+        // kernel has forgotten the connection can reset it.
+        if segment.flags.isDisjoint(with: [.rst, .syn]),
+            let refusal = refuseByTimestamps(segment, isPure: length == 0, now: now, counters: &counters)
+        {
+            return refusal
+        }
         // A RST may carry text that explains it (RFC 1122, section 4.2.2.12); only its number counts.
         guard isAcceptable(segment.sequence, length: segment.flags.contains(.rst) ? 0 : length) else {
             counters.outsideWindow += 1
             if segment.flags.contains(.rst) { return [] }
+            noteDuplicate(segment.sequence, count: payload.count)
             return receiveOutsideWindow(
                 segment, isEmpty: length == 0, now: now, settings: settings, counters: &counters)
         }
         if segment.flags.contains(.rst) {
+            // RFC 1337: an old RST must not end TIME-WAIT early, or what it guards against can happen.
+            if state == .timeWait { return [] }
             // RFC 5961, section 3: only the exact number resets; anything else in the window may be a guess.
             return segment.sequence == nextReceive ? .resetByPeer : .challenge
         }
         if segment.flags.contains(.syn) { return .challenge }  // RFC 5961, section 4
         guard segment.flags.contains(.ack) else { return [] }
 
+        noteTimestamps(segment, now: now)
+        if ecn.isNegotiated {
+            if !payload.isEmpty { noteCongestion(segment, isMarked: isMarked, counters: &counters) }
+            reactToCongestionEcho(segment, now: now, counters: &counters)
+        }
         var outcome = acknowledge(segment, isPure: length == 0, now: now, settings: settings, counters: &counters)
         if !outcome.isDisjoint(with: [.refuseSegment, .giveUp, .remove, .challenge]) { return outcome }
         if length > 0 {
             outcome.formUnion(
                 takeText(
                     payload, at: segment.sequence, hasFIN: isFIN, now: now, settings: settings, counters: &counters,
-                    budget: &budget, deliver: deliver))
+                    memory: &memory, deliver: deliver))
         }
         return outcome
     }
 
     /// While the dial is undecided the application can only repeat its SYN, or give up.
-    private mutating func receiveWhileOpening(_ segment: TCPHeader) -> FlowOutcome {
-        segment.flags.contains(.rst) && segment.sequence == nextReceive ? .resetByPeer : []
+    private mutating func receiveWhileOpening(_ segment: TCPHeader, now: Instant) -> FlowOutcome {
+        if segment.flags.contains(.rst), segment.sequence == nextReceive { return .resetByPeer }
+        if segment.flags.contains(.syn), segment.flags.isDisjoint(with: [.ack, .rst, .fin]) {
+            noteRepeatedSYN(segment, now: now)
+        }
+        return []
     }
 
     /// The four cases of RFC 9293, section 3.10.7.4, table 6, but that an empty segment may stand at the edge: there an
@@ -73,12 +97,13 @@ extension TCPFlow {
         guard segment.sequence == nextReceive, segment.flags.contains(.ack), state != .synReceived else {
             return .ready
         }
+        noteTimestamps(segment, now: now)
         return acknowledge(segment, isPure: false, now: now, settings: settings, counters: &counters).union(.ready)
     }
 
     private mutating func takeText(
         _ payload: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, budget: inout HeldBudget, deliver: FlowConsumer
+        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
     ) -> FlowOutcome {
         switch state {
         case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
@@ -93,6 +118,7 @@ extension TCPFlow {
         let skip = max(0, nextReceive - sequence)
         let fits = min(payload.count, windowEdge - sequence)
         let keepsFIN = hasFIN && fits == payload.count
+        noteDuplicate(sequence, count: payload.count)
         guard skip < fits || (keepsFIN && skip == fits) else {
             counters.duplicates += 1
             acknowledgment = .immediate
@@ -100,29 +126,43 @@ extension TCPFlow {
         }
         let text = UnsafeRawBufferPointer(rebasing: payload[skip..<max(skip, fits)])
         if sequence > nextReceive {
-            counters.outOfOrder += 1
-            let isHeld = held.hold(
-                text, at: sequence, hasFIN: keepsFIN, limit: settings.maximumHeldSegments, budget: &budget)
-            if !isHeld { counters.heldQueueFull += 1 }
+            hold(text, at: sequence, hasFIN: keepsFIN, settings: settings, counters: &counters, memory: &memory)
             acknowledgment = .immediate  // a duplicate ACK tells the sender of the gap (RFC 5681, section 4.2)
             return .ready
         }
 
-        var finished = false
-        let whole = take(text, counters: &counters, deliver: deliver)
-        if whole && keepsFIN { finished = true }
-        while whole && !finished, let segment = held.takeReady(next: nextReceive, budget: &budget) {
-            let overlap = nextReceive - segment.start
-            guard overlap <= segment.bytes.count else { continue }
-            let isWhole = segment.bytes.withUnsafeBytes {
-                take(UnsafeRawBufferPointer(rebasing: $0[overlap...]), counters: &counters, deliver: deliver)
+        var whole = take(text, counters: &counters, deliver: deliver)
+        var finished = whole && keepsFIN
+        if !held.isEmpty {
+            while whole, !finished, let next = held.text(at: nextReceive, memory: &memory) {
+                whole = take(next, counters: &counters, deliver: deliver)
             }
-            if !isWhole { break }
-            finished = segment.hasFIN
-            acknowledgment = .immediate  // the gap is closed (RFC 5681, section 4.2)
+            held.drop(before: nextReceive, memory: &memory)
+            if whole, held.finish == nextReceive { finished = true }
+            acknowledgment = .immediate  // a gap is closed, wholly or in part (RFC 5681, section 4.2)
         }
-        if finished { held.removeAll(budget: &budget) }
+        if finished { held.removeAll(memory: &memory) }
         return noteProgress(finished: finished, now: now, settings: settings)
+    }
+
+    private mutating func hold(
+        _ text: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool,
+        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore
+    ) {
+        counters.outOfOrder += 1
+        let outcome = held.hold(text, at: sequence, settings: settings, memory: &memory)
+        if let known = outcome.duplicate {
+            if !outcome.isNew { counters.duplicates += 1 }
+            if permitsSACK { duplicate = known }
+        }
+        guard outcome.isComplete else { return counters.heldQueueFull += 1 }
+        if hasFIN { held.holdFIN(at: sequence + text.count) }
+    }
+
+    /// RFC 2883, section 4: what of a segment had been received in order before.
+    private mutating func noteDuplicate(_ sequence: SequenceNumber, count: Int) {
+        guard permitsSACK, count > 0, sequence < nextReceive else { return }
+        duplicate = SACKBlock(start: sequence, end: SequenceNumber.earlier(sequence + count, nextReceive))
     }
 
     /// Hands over bytes that are next in order; false when the owner could not take them all.
@@ -148,7 +188,7 @@ extension TCPFlow {
             return receiveFIN(now: now, settings: settings).union([.finished, .ready])
         }
         // Every second full segment is acknowledged at once (RFC 9293, section 3.8.6.3).
-        if unacknowledgedBytes >= 2 * segmentSize || !held.isEmpty {
+        if unacknowledgedBytes >= 2 * segmentSize || !held.isEmpty || duplicate != nil {
             acknowledgment = .immediate
             return .ready
         }

@@ -19,12 +19,19 @@ extension TCPFlow {
         switch timer {
         case .retransmit(let at) where at <= now:
             outcome.formUnion(retransmissionTimeout(settings: settings, counters: &counters))
+        case .probe(let at) where at <= now:
+            probe = .owed
+            startRetransmission(now: now)
+            outcome.insert(.ready)
+        case .reorder(let at) where at <= now:
+            reorderingTimeout(now: now, counters: &counters)
+            outcome.insert(.ready)
         case .persist(let at) where at <= now:
             outcome.formUnion(persistTimeout(now: now, settings: settings))
         case .timeWait(let until) where until <= now:
             timer = .idle
             outcome.insert(.remove)
-        case .idle, .retransmit, .persist, .timeWait:
+        case .idle, .retransmit, .probe, .reorder, .persist, .timeWait:
             break
         }
         return outcome
@@ -37,12 +44,11 @@ extension TCPFlow {
         guard unanswered <= settings.maximumRetransmissions else { return .giveUp }
         backoff += 1
         mustProbe = true
-        nextSend = unacknowledged  // the same byte each time
         timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
         return .ready
     }
 
-    /// RFC 6298, section 5, rules 5.4 to 5.7: back to the first unacknowledged byte, with a window of one segment.
+    /// RFC 6298, section 5, rules 5.4 to 5.7: the first unacknowledged segment again, with a window of one segment.
     private mutating func retransmissionTimeout(
         settings: borrowing FlowSettings, counters: inout FlowCounters
     ) -> FlowOutcome {
@@ -53,26 +59,93 @@ extension TCPFlow {
         let limit = state == .synReceived ? settings.maximumHandshakeRetransmissions : settings.maximumRetransmissions
         // A FIN is sent into a shut window too, and a peer that refuses it there is alive.
         guard (peerWindow == 0 ? unanswered : attempts) <= limit else { return .giveUp }
-        timedSegment = nil
         timer = .idle
-        recoveryPoint = nil
-        duplicateAcknowledgments = 0
-        mustResendFirst = false
-        if state != .synReceived {
-            congestion.timeout(inFlight: highestSent - unacknowledged)
-            timeoutPoint = highestSent
+        if state == .synReceived {
+            nextSend = initialSend
+        } else {
+            enterTimeoutRecovery(counters: &counters)
         }
-        nextSend = unacknowledged
         return .ready
     }
 
     /// Starts the persist timer when data waits before a shut window and nothing in flight would open it.
     mutating func persistIfStalled(now: Instant) {
-        guard case .idle = timer, peerWindow == 0, inFlight == 0, nextSend < queueEnd else { return }
+        guard case .idle = timer, peerWindow == 0, records.bytesInFlight == 0,
+            nextSend < queueEnd || records.lostBytes > 0
+        else { return }
         switch state {
         case .established, .closeWait, .finWait1, .closing, .lastAck:
             timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
         case .opening, .synReceived, .finWait2, .timeWait:
+            break
+        }
+    }
+
+    // MARK: Which timer runs
+
+    /// The retransmission timeout begins anew (RFC 6298, rules 5.1 and 5.3).
+    mutating func startRetransmission(now: Instant) {
+        retransmitDue = now + roundTrip.timeout(afterAttempts: backoff)
+        timer = .retransmit(at: retransmitDue)
+    }
+
+    mutating func startReordering(at deadline: Instant) {
+        switch timer {
+        case .idle, .retransmit, .probe, .reorder: if deadline < retransmitDue { timer = .reorder(at: deadline) }
+        case .persist, .timeWait: break
+        }
+    }
+
+    /// After something was sent.
+    mutating func startTimer(now: Instant, settings: borrowing FlowSettings) {
+        switch timer {
+        case .idle:
+            startRetransmission(now: now)
+            startProbe(now: now, settings: settings)
+        case .retransmit, .probe:
+            startProbe(now: now, settings: settings)
+        case .reorder, .persist, .timeWait:
+            break
+        }
+    }
+
+    /// RFC 8985, section 7.2: a probe of the tail, where there is one to lose and nothing says yet that it is lost.
+    private mutating func startProbe(now: Instant, settings: borrowing FlowSettings) {
+        guard permitsSACK, state != .synReceived, recovery == .none, probe == .none, records.sackedBytes == 0,
+            records.bytesInFlight > 0
+        else { return }
+        let isAlone = inFlight <= segmentSize
+        let delay = isAlone ? settings.peerAcknowledgmentDelay : nil
+        guard let wait = roundTrip.probeTimeout(acknowledgmentDelay: delay) else { return }
+        timer = .probe(at: min(now + wait, retransmitDue))
+    }
+
+    /// After an ACK.
+    mutating func settleTimer(madeProgress: Bool, now: Instant, settings: borrowing FlowSettings) {
+        switch timer {
+        case .persist, .timeWait:
+            return
+        case .idle, .retransmit, .probe, .reorder:
+            break
+        }
+        if records.isEmpty {
+            timer = .idle
+            return
+        }
+        switch timer {
+        case .reorder(let at) where madeProgress:
+            startRetransmission(now: now)
+            startReordering(at: at)
+        case .idle, .retransmit, .probe:
+            if madeProgress {
+                startRetransmission(now: now)
+                startProbe(now: now, settings: settings)
+            } else if case .idle = timer {
+                startRetransmission(now: now)
+            } else if case .probe = timer, records.sackedBytes > 0 {
+                timer = .retransmit(at: retransmitDue)
+            }
+        case .reorder, .persist, .timeWait:
             break
         }
     }

@@ -28,6 +28,10 @@ enum SendTimer: Equatable {
     case idle
     /// Something is in flight (RFC 6298).
     case retransmit(at: Instant)
+    /// Something is in flight, and its tail is probed before the timeout (RFC 8985, section 7).
+    case probe(at: Instant)
+    /// Something may be lost or only late (RFC 8985, section 6.2, step 5).
+    case reorder(at: Instant)
     /// The peer's window is shut and data waits (RFC 9293, section 3.8.6.1).
     case persist(at: Instant)
     case timeWait(until: Instant)
@@ -35,7 +39,7 @@ enum SendTimer: Equatable {
     var deadline: Instant? {
         switch self {
         case .idle: nil
-        case .retransmit(let at), .persist(let at): at
+        case .retransmit(let at), .probe(let at), .reorder(let at), .persist(let at): at
         case .timeWait(let until): until
         }
     }
@@ -86,9 +90,9 @@ struct TCPFlow: ~Copyable {
     let initialSend: SequenceNumber
     /// SND.UNA: the oldest number not acknowledged.
     var unacknowledged: SequenceNumber
-    /// SND.NXT: what is sent next. Goes back to SND.UNA after a timeout.
+    /// SND.NXT: what is sent next. Goes back only for a SYN-ACK that is repeated.
     var nextSend: SequenceNumber
-    /// One past the highest number ever sent.
+    /// One past the highest number ever sent; the byte of a window probe, which may be refused, makes it exceed SND.NXT.
     var highestSent: SequenceNumber
     /// The sequence number of the first byte of `sendQueue`.
     var queueStart: SequenceNumber
@@ -105,15 +109,28 @@ struct TCPFlow: ~Copyable {
     var windowAcknowledgment: SequenceNumber
     /// Snd.Wind.Shift (RFC 7323).
     var peerWindowShift: UInt8 = 0
-    /// Payload bytes of a segment to the application.
+    /// Payload bytes of a segment to the application, its options counted off.
     var segmentSize: Int
 
     // MARK: Recovery
 
     var congestion: CongestionWindow
     var roundTrip: RoundTripEstimator
-    /// The segment whose round trip is being measured: the number that acknowledges it, and when it left.
-    var timedSegment: (end: SequenceNumber, sent: Instant)?
+    /// What was sent and is not acknowledged.
+    var records: SendRecords
+    var detection: LossDetection
+    var recovery = RecoveryState.none
+    var rate = ProportionalRate.idle
+    var undo: UndoState
+    var probe = TailLossProbe.none
+    /// The peer has sent SACK blocks, so that losses are found by them. One that permits them may still send none.
+    var hasSACKed = false
+    /// Without SACK: bytes that duplicate ACKs say have arrived somewhere.
+    var assumedDelivered = 0
+    /// When the retransmission timeout is due, while another timer runs before it.
+    var retransmitDue = Instant(nanoseconds: 0)
+    /// When something was sent last that is acknowledged.
+    var lastSent = Instant(nanoseconds: 0)
     /// Timeouts in a row without progress.
     var attempts = 0
     /// Timeouts in a row without any answer.
@@ -122,15 +139,11 @@ struct TCPFlow: ~Copyable {
     /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
     var backoff = 0
     var duplicateAcknowledgments = 0
-    /// In fast recovery until this number is acknowledged (RFC 6582).
-    var recoveryPoint: SequenceNumber?
-    /// What had been sent when the last timeout fired: duplicate ACKs below are echoes of what is sent anew, and no sign
-    /// of loss (RFC 6582, section 3.2, step 2 and section 4).
-    var timeoutPoint: SequenceNumber?
-    /// The first unacknowledged segment goes out again before anything else.
-    var mustResendFirst = false
     /// One byte goes out although the window is shut.
     var mustProbe = false
+    var ecn: ExplicitCongestion
+    /// TSecr of the last acceptable ACK; nil without timestamps (RFC 3522 compares it with what was sent).
+    var lastEcho: UInt32?
 
     // MARK: Receiving, from the application
 
@@ -152,6 +165,12 @@ struct TCPFlow: ~Copyable {
     var acknowledgment = AcknowledgmentTimer.none
     /// Bytes received since the last ACK.
     var unacknowledgedBytes = 0
+    /// Nil where the SYN carried none (RFC 7323, section 3.2).
+    var timestamps: Timestamps?
+    /// Last.ACK.sent (RFC 7323, section 4.3).
+    var lastAcknowledgmentSent: SequenceNumber
+    /// Text that came twice, for the next ACK (RFC 2883).
+    var duplicate: SACKBlock?
 
     // MARK: Timers and the owner's lists
 
@@ -170,8 +189,9 @@ struct TCPFlow: ~Copyable {
 
     /// A flow that has just heard a SYN.
     init(
-        id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, pool: BlockPool,
-        settings: borrowing FlowSettings
+        id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, timestampOffset: UInt32,
+        pool: BlockPool, records arena: UnsafeMutablePointer<SendRecordArena>, settings: borrowing FlowSettings,
+        now: Instant
     ) {
         self.id = id
         self.addresses = addresses
@@ -194,12 +214,22 @@ struct TCPFlow: ~Copyable {
         while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift
         windowEdge = nextReceive
+        lastAcknowledgmentSent = syn.sequence
+        if settings.timestamps, let option = syn.options.timestamps {
+            timestamps = Timestamps(recent: option.value, offset: timestampOffset, now: now)
+        }
+        ecn = ExplicitCongestion(syn: syn, settings: settings)
         let ours = TCPFlow.maximumSegmentSize(mtu: settings.mtu, isIPv4: addresses.source.address.isIPv4)
         // RFC 9293, section 3.7.1: 536 (IPv4) or 1220 (IPv6) without the option. A tiny announced size would make us
         // send mostly headers, so there is a floor.
         let announced = syn.options.maximumSegmentSize.map(Int.init)
         let theirs = announced ?? (addresses.source.address.isIPv4 ? 536 : 1_220)
         segmentSize = min(max(theirs, TCPFlow.minimumSegmentSize), ours)
+        // RFC 6691, section 2: the announced size does not count options.
+        if timestamps != nil { segmentSize -= TCPFlow.timestampsLength }
+        records = SendRecords(arena: arena, start: initialSend)
+        detection = LossDetection(start: initialSend)
+        undo = UndoState(start: initialSend)
         congestion = CongestionWindow(segment: segmentSize)
         roundTrip = RoundTripEstimator(
             minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
@@ -217,5 +247,6 @@ struct TCPFlow: ~Copyable {
     /// One past the last byte of the queue: where a FIN stands.
     var queueEnd: SequenceNumber { queueStart + sendQueue.count }
     var finHasBeenSent: Bool { isFinishing && highestSent > queueEnd }
+    /// Sent and not acknowledged, whatever became of it.
     var inFlight: Int { nextSend - unacknowledged }
 }

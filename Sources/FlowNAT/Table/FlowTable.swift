@@ -10,12 +10,21 @@ struct FlowTable: ~Copyable {
     private static let chunkSize = 64
     /// Chunks of one word of `roomy`.
     private static let wordSize = 64
+    /// Bytes of a cache line. A flow begins with one, so that its addresses, which come first, are one access to memory.
+    private static let line = 64
+    /// Bytes from one flow to the next.
+    private static let stride = (MemoryLayout<TCPFlow>.size + line - 1) / line * line
 
     private struct Chunk {
         /// Nil while no slot is in use, but for one spare chunk.
-        var memory: UnsafeMutablePointer<TCPFlow>?
+        var memory: UnsafeMutableRawPointer?
         /// A bit for each slot in use.
         var used: UInt64
+
+        @inline(__always)
+        func flow(_ place: Int) -> UnsafeMutablePointer<TCPFlow> {
+            (memory.unsafelyUnwrapped + place * FlowTable.stride).assumingMemoryBound(to: TCPFlow.self)
+        }
     }
 
     private let hash: FlowHash
@@ -41,7 +50,7 @@ struct FlowTable: ~Copyable {
 
     /// Bytes of memory taken by the flows' own state and by what finds them.
     var byteCount: Int {
-        allocatedChunks * Self.chunkSize * MemoryLayout<TCPFlow>.stride + index.byteCount
+        allocatedChunks * Self.chunkSize * Self.stride + index.byteCount
             + chunks.count * MemoryLayout<Chunk>.stride + generations.count * MemoryLayout<UInt32>.stride
     }
 
@@ -49,7 +58,7 @@ struct FlowTable: ~Copyable {
 
     @inline(__always)
     private func pointer(_ slot: UInt32) -> UnsafeMutablePointer<TCPFlow> {
-        chunks[Int(slot) / Self.chunkSize].memory.unsafelyUnwrapped + Int(slot) % Self.chunkSize
+        chunks[Int(slot) / Self.chunkSize].flow(Int(slot) % Self.chunkSize)
     }
 
     @inline(__always)
@@ -81,7 +90,7 @@ struct FlowTable: ~Copyable {
         for chunk in chunks {
             var used = chunk.used
             while used != 0 {
-                body(chunk.memory.unsafelyUnwrapped + used.trailingZeroBitCount)
+                body(chunk.flow(used.trailingZeroBitCount))
                 used &= used - 1
             }
         }
@@ -118,7 +127,7 @@ struct FlowTable: ~Copyable {
     private mutating func takeSlot() -> UInt32 {
         let chunk = roomyChunk()
         if chunks[chunk].memory == nil {
-            chunks[chunk].memory = .allocate(capacity: Self.chunkSize)
+            chunks[chunk].memory = .allocate(byteCount: Self.chunkSize * Self.stride, alignment: Self.line)
             allocatedChunks += 1
         } else if chunks[chunk].used == 0 {
             spares -= 1

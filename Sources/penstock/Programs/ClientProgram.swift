@@ -11,6 +11,8 @@ import QuicTransport
 final class ClientProgram {
     /// Packets or datagrams taken from one descriptor before the others get their turn.
     private static let budget = 256
+    /// Flows that one listing shows. It is written at once, and nothing else is done meanwhile.
+    private static let listedFlows = 1_000
 
     private let configuration: ClientConfiguration
     private let logger = Logger(label: "client")
@@ -89,6 +91,7 @@ final class ClientProgram {
         do {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
+            try loop.onSignal([Signals.user2]) { [unowned self] _ in logFlows() }
             try loop.add(tun.descriptor, Handler { [unowned self] _ in readTun() }, interest: .readable)
         } catch {
             throw RunError("\(error)")
@@ -277,5 +280,18 @@ final class ClientProgram {
                 "rtt_us": "\((connection?.smoothedRTT.nanoseconds ?? 0) / 1_000)",
                 "quic_lost": "\(connection?.lostPackets ?? 0)",
             ])
+    }
+    /// A line for each flow, for each counter of FlowNAT that is not zero, and for each gauge.
+    private func logFlows() {
+        var shown = 0
+        engine.forEachFlow(now: MonotonicClock.now) { flow in
+            if shown < Self.listedFlows { logger.info("flow \(flow)") }
+            shown += 1
+        }
+        if shown > Self.listedFlows { logger.info("flows not shown: \(shown - Self.listedFlows)") }
+        for counter in engine.flowCounters.list where counter.value != 0 {
+            logger.info("counter \(counter.name) \(counter.value)")
+        }
+        for gauge in engine.flowGauges.list { logger.info("gauge \(gauge.name) \(gauge.value)") }
     }
 }
