@@ -133,15 +133,15 @@ struct ECNTests {
         return end
     }
 
-    @Test func anEchoHalvesOnceForEachWindow() {
+    @Test func anEchoReducesOnceForEachWindow() {
         let t = opened()
         let flight = fill(t, from: 1)
         #expect(flight == 1 + 14_600)
-        // Half of the flight is still there when the echo comes, and again: nothing new may go.
-        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 2_920)
-        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 5_840)
+        // The window falls to seven tenths (RFC 9438, section 4.6), and more than that is still in flight after both.
+        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 1_460)
+        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 4_380)
         #expect(t.nat.counters.congestionEchoes == 1)
-        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 8_760)
+        t.app.sends([.ack, .ece], seq: 101, ack: 1 + 5_840)
         let first = t.app.expects([.ack, .cwr], seq: flight, ack: 101, len: 1_460)
         #expect(first?.congestionField == Self.capable)
         // All of the old flight is acknowledged, still with ECE: the same event.
@@ -158,9 +158,9 @@ struct ECNTests {
         let t = opened()
         let flight = fill(t, from: 1)
         t.app.sends([.ack, .ece], seq: 101, ack: flight)
-        let packet = t.app.expects([.ack, .cwr], seq: flight, ack: 101, len: 7_300, gso: 1_460)
+        let packet = t.app.expects([.ack, .cwr], seq: flight, ack: 101, len: 10_220, gso: 1_460)
         #expect(packet?.header.ecn == true)
-        t.app.sends(.ack, seq: 101, ack: flight + 7_300)
+        t.app.sends(.ack, seq: 101, ack: flight + 10_220)
         let later = t.nextPacket()
         #expect(later?.tcp?.flags.contains(.cwr) == false && later?.header.ecn == false)
     }

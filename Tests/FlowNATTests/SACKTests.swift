@@ -37,8 +37,9 @@ struct SACKTests {
         // RFC 2018, section 7, case 2: each ACK has one block, and it grows.
         let t = opened()
         for i in 1...7 as ClosedRange<UInt32> {
-            #expect(blocks(t, after: [101 + i * 500, 201 + i * 500, 301 + i * 500, 401 + i * 500, 501 + i * 500]).first
-                == [601, 601 + i * 500])
+            #expect(
+                blocks(t, after: [101 + i * 500, 201 + i * 500, 301 + i * 500, 401 + i * 500, 501 + i * 500]).first
+                    == [601, 601 + i * 500])
         }
     }
 
