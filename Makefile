@@ -5,9 +5,7 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-SECONDS ?= 600
-
-.PHONY: help demo test check build measure soak deps format lint clean
+.PHONY: help demo test check build measure bench soak fuzz deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +28,23 @@ build: ## release build; the Swift runtime is inside, so that the program runs w
 measure: deps build ## one iperf3 stream through the tunnel, and beside it
 	@scripts/as-root scripts/measure --penstock $(RELEASE)
 
-soak: deps ## FlowNAT for SECONDS (600) under load on a bad LAN, its whole matrix, thousands of simulated runs
-	@SWIFT="$(SWIFT)" scripts/soak $(SECONDS)
+soak: deps ## FlowNAT for SECONDS=600 under load on a bad LAN, its whole matrix, thousands of simulated runs
+	@SWIFT="$(SWIFT)" scripts/soak $(or $(SECONDS),600)
+
+bench: ## what FlowNAT costs: time, allocations and memory; BENCH="--quick", INSTRUCTIONS=1
+	@SWIFT="$(SWIFT)" scripts/bench $(BENCH)
+ifneq ($(INSTRUCTIONS),)
+	@SWIFT="$(SWIFT)" scripts/bench-instructions
+endif
+
+fuzz: ## look for inputs that bring the parsers or FlowNAT down; TARGET=flows, SECONDS=60
+	@SWIFT="$(SWIFT)" scripts/fuzz $(or $(TARGET),all) $(or $(SECONDS),60)
 
 deps: ## install the Debian packages that are missing, if any
 	@scripts/install-deps
 
 format: ## rewrite the sources in the committed format
-	$(SWIFT) format -i -r Sources Tests Package.swift
+	$(SWIFT) format -i -r Sources Tests Benchmarks Fuzz Package.swift
 
 clean: ## remove what was built
 	rm -rf .build demo-output

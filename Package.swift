@@ -21,7 +21,10 @@ let package = Package(
     name: "penstock",
     products: [
         .executable(name: "penstock", targets: ["penstock"]),
-        .library(name: "FlowNAT", targets: ["FlowNAT"]),
+        // With the modules whose types its functions take.
+        .library(name: "FlowNAT", targets: ["FlowNAT", "Packets", "Primitives"]),
+        // For the fuzzers in Fuzz/.
+        .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
         .library(name: "QuicTransport", targets: ["QuicTransport"]),
     ],
     dependencies: [
@@ -65,6 +68,10 @@ let package = Package(
 
         // What several test targets share.
         .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives"], path: "Tests/FuzzTargets",
+            swiftSettings: strict),
+        tests("FuzzReplayTests", ["FuzzTargets"]),
         tests("PrimitivesTests", ["Primitives", "SimNet"]),
         tests("PacketsTests", ["Packets", "Primitives", "SimNet"]),
         tests("SimNetTests", ["SimNet", "Packets", "Primitives"]),

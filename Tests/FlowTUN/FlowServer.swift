@@ -113,6 +113,7 @@ final class FlowServer {
                     markDue(connection)
                 }
             case .reset(let id), .closed(let id): if let connection = connection(id) { forget(connection) }
+            case .associationEnded, .datagramRefused: break  // flowtun carries TCP alone
             }
         }
     }
