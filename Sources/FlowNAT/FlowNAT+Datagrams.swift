@@ -39,7 +39,7 @@ extension FlowNAT {
         }
         var evicted: AssociationID?
         let id = associations.use(
-            source, to: destination, now: now, settings: settings, counters: &counters, evicted: &evicted)
+            source, to: destination, now: now, settings: rules, counters: &tally.pointee, evicted: &evicted)
         if let evicted { events.append(.associationEnded(evicted)) }
         guard let id else {
             counters.tableFull += 1
@@ -105,7 +105,7 @@ extension FlowNAT {
             counters.datagramsUnsendable += 1
             return false
         }
-        return associations.enqueue(payload, from: remote, to: association, settings: settings, counters: &counters)
+        return associations.enqueue(payload, from: remote, to: association, settings: rules, counters: &tally.pointee)
     }
 
     /// The most payload bytes of a datagram: its IPv4 packet, or what follows the IPv6 header, has 65 535 bytes.
@@ -148,7 +148,7 @@ extension FlowNAT {
 
     /// The next packet of UDP; false when there is none.
     mutating func nextDatagramPacket(into buffer: PacketBuffer) -> Bool {
-        guard associations.nextPacket(into: buffer, settings: settings, counters: &counters) else { return false }
+        guard associations.nextPacket(into: buffer, settings: rules, counters: &tally.pointee) else { return false }
         counters.packetsOut += 1
         counters.bytesOut += buffer.count - buffer.headCount
         if buffer.offload.gsoType != .none { counters.superPacketsOut += 1 }
@@ -157,11 +157,11 @@ extension FlowNAT {
 
     /// Ends idle associations, and datagrams whose fragments did not all come.
     mutating func handleDatagramTimeouts(now: Instant) {
-        while let id = associations.expire(now: now, settings: settings) {
+        while let id = associations.expire(now: now, settings: rules) {
             counters.associationsExpired += 1
             events.append(.associationEnded(id))
         }
-        while let first = reassembly.expire(now: now, counters: &counters) {
+        while let first = reassembly.expire(now: now, counters: &tally.pointee) {
             guard let first, let ip = try? IPHeader.parse(first.bytes), unreachables.take(now: now) else { continue }
             queueReply(
                 ICMPWriter.reassemblyTimeExceeded(quoting: first.bytes, from: ip.destination, into: scratch))

@@ -13,7 +13,7 @@ extension FlowNAT {
             counters.malformed += 1
             return
         }
-        guard let whole = reassembly.add(packet, ip, now: now, counters: &counters) else { return }
+        guard let whole = reassembly.add(packet, ip, now: now, counters: &tally.pointee) else { return }
         guard let header = try? IPHeader.parse(whole.bytes), !header.isFragment else {
             counters.malformed += 1  // fragments of fragments
             return

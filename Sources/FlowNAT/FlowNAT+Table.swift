@@ -89,7 +89,7 @@ extension FlowNAT {
             TCPFlow(
                 id: id, addresses: addresses, syn: tcp, initialSend: number,
                 timestampOffset: sequence.timestampOffset(for: addresses), pool: pool, records: records,
-                settings: settings, now: now)
+                settings: rules, now: now)
         }
         flow.pointee.life.created = now
         flow.pointee.life.lastHeard = now
@@ -123,7 +123,7 @@ extension FlowNAT {
 
     /// Ends a flow whose owner has not said in time what came of the dial. No answer is silence.
     mutating func endIfDialTimedOut(_ flow: UnsafeMutablePointer<TCPFlow>, now: Instant) -> Bool {
-        guard flow.pointee.state == .opening, let deadline = flow.pointee.lifetimeDeadline(settings: settings),
+        guard flow.pointee.state == .opening, let deadline = flow.pointee.lifetimeDeadline(settings: rules),
             deadline <= now
         else { return false }
         counters.dialTimeouts += 1

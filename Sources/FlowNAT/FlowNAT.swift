@@ -11,8 +11,15 @@ import Primitives
 /// A window is a promise: it reopens only as the owner calls `release` for bytes that it has really passed on, and
 /// `.drained` tells the owner how many bytes the application has really taken.
 public struct FlowNAT: ~Copyable {
-    public let settings: FlowSettings
-    public internal(set) var counters = FlowCounters()
+    public var settings: FlowSettings { _read { yield rules.pointee } }
+    public internal(set) var counters: FlowCounters {
+        _read { yield tally.pointee }
+        nonmutating _modify { yield &tally.pointee }
+    }
+
+    /// Behind pointers, as everything large that is passed to the parts: a call would copy it.
+    let rules: FlowSettings.Reference
+    let tally: UnsafeMutablePointer<FlowCounters>
 
     let pool: BlockPool
     let sequence: InitialSequence
@@ -44,7 +51,9 @@ public struct FlowNAT: ~Copyable {
     ///   - pool: where all payload is buffered.
     ///   - random: keys the initial sequence numbers and the tables.
     public init(settings: FlowSettings, pool: BlockPool, random: inout some RandomNumberGenerator) {
-        self.settings = settings
+        rules = .allocate(settings)
+        tally = .allocate(capacity: 1)
+        tally.initialize(to: FlowCounters())
         self.pool = pool
         sequence = InitialSequence(random: &random, fixed: settings.initialSequence)
         let hash = FlowHash(random: &random)
@@ -65,6 +74,8 @@ public struct FlowNAT: ~Copyable {
 
     deinit {
         scratch.deallocate()
+        rules.deallocate()
+        tally.deallocate()
         // No flow touches its records when it goes with the whole table.
         records.deinitialize(count: 1)
         records.deallocate()
@@ -89,7 +100,7 @@ public struct FlowNAT: ~Copyable {
     /// When a flow's own timer is due; `nextDeadline` may be earlier, see `DeadlineHeap`.
     func deadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.nextDeadline }
     /// When a flow's silence has consequences.
-    func lifetimeDeadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.lifetimeDeadline(settings: settings) }
+    func lifetimeDeadline(of id: FlowID) -> Instant? { flows.find(id)?.pointee.lifetimeDeadline(settings: rules) }
 
     // MARK: - Packets in
 
@@ -173,9 +184,10 @@ public struct FlowNAT: ~Copyable {
         }
         let mark = flow.pointee.mark
         let outcome = flow.pointee.receive(
-            tcp, payload: payload, isMarked: isMarked, now: now, settings: settings, counters: &counters,
+            tcp, payload: payload, isMarked: isMarked, now: now, settings: rules, counters: &tally.pointee,
             memory: &heldMemory, deliver: deliver)
         flow.pointee.noteHeard(since: mark, now: now)
+        if outcome.isEmpty { return schedule(flow) }
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
     }
 
@@ -184,7 +196,7 @@ public struct FlowNAT: ~Copyable {
         switch flow.pointee.state {
         case .timeWait:
             // RFC 9293, section 3.6.1: a higher sequence number or a later timestamp cannot be an old duplicate's.
-            flow.pointee.mayBeReused(by: tcp, settings: settings)
+            flow.pointee.mayBeReused(by: tcp, settings: rules)
         case .opening:
             // The application gave up its first attempt and makes another from the same port.
             tcp.sequence != flow.pointee.initialReceive
@@ -325,8 +337,8 @@ public struct FlowNAT: ~Copyable {
         _ flow: UnsafeMutablePointer<TCPFlow>, into buffer: PacketBuffer, now: Instant
     ) -> Bool {
         let retransmissions = counters.retransmissions
-        guard flow.pointee.nextSegment(into: buffer, now: now, settings: settings, counters: &counters) else {
-            return flow.pointee.nextKeepalive(into: buffer, now: now, settings: settings, counters: &counters)
+        guard flow.pointee.nextSegment(into: buffer, now: now, settings: rules, counters: &tally.pointee) else {
+            return flow.pointee.nextKeepalive(into: buffer, now: now, settings: rules, counters: &tally.pointee)
         }
         flow.pointee.life.retransmissions &+= UInt32(truncatingIfNeeded: counters.retransmissions - retransmissions)
         flow.pointee.noteSent(now: now)
@@ -342,9 +354,9 @@ public struct FlowNAT: ~Copyable {
             guard let flow = flows.find(slot: slot), flow.pointee.scheduled == deadline else { continue }
             flow.pointee.scheduled = nil
             if endIfDialTimedOut(flow, now: now) { continue }
-            var outcome = flow.pointee.handleTimeout(now: now, settings: settings, counters: &counters)
+            var outcome = flow.pointee.handleTimeout(now: now, settings: rules, counters: &tally.pointee)
             if !outcome.contains(.giveUp) {
-                outcome.formUnion(flow.pointee.handleLifetime(now: now, settings: settings, counters: &counters))
+                outcome.formUnion(flow.pointee.handleLifetime(now: now, settings: rules, counters: &tally.pointee))
             }
             apply(outcome, to: flow, tcp: nil, payloadCount: 0, now: now)
         }
@@ -395,7 +407,7 @@ public struct FlowNAT: ~Copyable {
     }
 
     mutating func schedule(_ flow: UnsafeMutablePointer<TCPFlow>) {
-        let lifetime = flow.pointee.lifetimeDeadline(settings: settings)
+        let lifetime = flow.pointee.lifetimeDeadline(settings: rules)
         guard let deadline = earliest(flow.pointee.nextDeadline, lifetime) else { return }
         deadlines.schedule(flow.pointee.id.slot, at: deadline, scheduled: &flow.pointee.scheduled)
     }

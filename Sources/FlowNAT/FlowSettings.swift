@@ -128,3 +128,17 @@ public struct FlowSettings: Sendable {
     /// Half-open flows of hosts that have not shown yet that their address is real.
     var unprovenHalfOpen: Int { maximumHalfOpen - maximumHalfOpen / 4 }
 }
+
+extension FlowSettings {
+    /// Where settings lie: so large a struct would be copied with each call that is given it.
+    typealias Reference = UnsafePointer<FlowSettings>
+}
+
+extension UnsafePointer<FlowSettings> {
+    /// Settings that stay as they are until `deallocate`.
+    static func allocate(_ settings: FlowSettings) -> Self {
+        let pointer = UnsafeMutablePointer<FlowSettings>.allocate(capacity: 1)
+        pointer.initialize(to: settings)
+        return Self(pointer)
+    }
+}

@@ -14,8 +14,8 @@ struct ExplicitCongestion {
     /// What had been sent when the window was last reduced: marks of that flight are one and the same event.
     fileprivate(set) var reductionPoint: SequenceNumber?
 
-    init(syn: TCPHeader, settings: borrowing FlowSettings) {
-        isNegotiated = settings.ecn && Self.asks(syn)
+    init(syn: TCPHeader, settings: FlowSettings.Reference) {
+        isNegotiated = settings.pointee.ecn && Self.asks(syn)
     }
 
     /// An ECN-setup SYN (section 6.1.1).

@@ -58,7 +58,7 @@ struct HeldSegments {
 
     /// Keeps a copy of what of the text is not here yet.
     mutating func hold(
-        _ text: UnsafeRawBufferPointer, at start: SequenceNumber, settings: borrowing FlowSettings,
+        _ text: UnsafeRawBufferPointer, at start: SequenceNumber, settings: FlowSettings.Reference,
         memory: inout ChunkStore
     ) -> Outcome {
         var outcome = Outcome()
@@ -102,7 +102,7 @@ struct HeldSegments {
     /// - Returns: bytes stored or replaced; zero at a limit.
     private mutating func store(
         _ text: UnsafeRawBufferPointer, at start: SequenceNumber, before index: inout Int,
-        settings: borrowing FlowSettings, memory: inout ChunkStore, outcome: inout Outcome
+        settings: FlowSettings.Reference, memory: inout ChunkStore, outcome: inout Outcome
     ) -> Int {
         guard let chunk = writableChunk(settings: settings, memory: &memory) else { return 0 }
         var end = start + min(text.count, ChunkStore.capacity - tailCount)
@@ -114,7 +114,7 @@ struct HeldSegments {
             index > head && pieces[index - 1].end == start && pieces[index - 1].chunk == chunk
             && Int(pieces[index - 1].offset) + Int(pieces[index - 1].count) == tailCount
         if !follows, last == index {
-            guard pieceCount < settings.maximumHeldSegments, chargeForOneMore(&memory) else { return 0 }
+            guard pieceCount < settings.pointee.maximumHeldSegments, chargeForOneMore(&memory) else { return 0 }
         }
         for old in index..<last {
             outcome.noteDuplicate(pieces[old].start, pieces[old].end)
@@ -141,10 +141,10 @@ struct HeldSegments {
 
     /// The chunk that is being filled, or a new one.
     private mutating func writableChunk(
-        settings: borrowing FlowSettings, memory: inout ChunkStore
+        settings: FlowSettings.Reference, memory: inout ChunkStore
     ) -> ChunkStore.Chunk? {
         if let tail, tailCount < ChunkStore.capacity { return tail }
-        guard pinnedBytes + ChunkStore.capacity <= settings.maximumHeldBytesPerFlow, let fresh = memory.acquire() else {
+        guard pinnedBytes + ChunkStore.capacity <= settings.pointee.maximumHeldBytesPerFlow, let fresh = memory.acquire() else {
             return nil
         }
         if let tail { release(tail, &memory) }

@@ -6,7 +6,7 @@ extension TCPFlow {
     ///
     /// - Parameter isPure: the segment carries neither text nor FIN.
     mutating func acknowledge(
-        _ segment: TCPHeader, isPure: Bool, now: Instant, settings: borrowing FlowSettings,
+        _ segment: TCPHeader, isPure: Bool, now: Instant, settings: FlowSettings.Reference,
         counters: inout FlowCounters
     ) -> FlowOutcome {
         let number = segment.acknowledgment
@@ -68,7 +68,7 @@ extension TCPFlow {
     }
 
     private mutating func acceptProgress(
-        to number: SequenceNumber, now: Instant, settings: borrowing FlowSettings, delivery: inout Delivery
+        to number: SequenceNumber, now: Instant, settings: FlowSettings.Reference, delivery: inout Delivery
     ) -> FlowOutcome {
         records.acknowledge(to: number, now: now, detection: &detection, delivery: &delivery)
         unacknowledged = number
@@ -90,7 +90,7 @@ extension TCPFlow {
         return outcome
     }
 
-    private mutating func acceptFINAcknowledgment(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+    private mutating func acceptFINAcknowledgment(now: Instant, settings: FlowSettings.Reference) -> FlowOutcome {
         switch state {
         case .finWait1:
             state = .finWait2

@@ -45,35 +45,35 @@ extension TCPFlow {
 
     /// When `handleLifetime` has something to do.
     @inline(__always)
-    func lifetimeDeadline(settings: borrowing FlowSettings) -> Instant? {
+    func lifetimeDeadline(settings: FlowSettings.Reference) -> Instant? {
         switch state {
         case .opening:
-            return life.created + settings.dialTimeout
+            return life.created + settings.pointee.dialTimeout
         case .synReceived, .timeWait:
             return nil
         case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
-            if let since = life.outstandingSince { return settings.userTimeout.map { since + $0 } }
+            if let since = life.outstandingSince { return settings.pointee.userTimeout.map { since + $0 } }
             return keepaliveDeadline(settings: settings)
         }
     }
 
     /// RFC 9293, section 3.8.4. While something is to be sent, its retransmissions and probes ask the same question.
     @inline(__always)
-    private func keepaliveDeadline(settings: borrowing FlowSettings) -> Instant? {
-        guard let idle = settings.keepaliveIdle, case .idle = timer else { return nil }
-        return life.lastHeard + idle + settings.keepaliveInterval * Int64(life.unansweredKeepalives)
+    private func keepaliveDeadline(settings: FlowSettings.Reference) -> Instant? {
+        guard let idle = settings.pointee.keepaliveIdle, case .idle = timer else { return nil }
+        return life.lastHeard + idle + settings.pointee.keepaliveInterval * Int64(life.unansweredKeepalives)
     }
 
     /// What is due because the application was not heard. A flow that is still being dialled is its owner's to end.
     mutating func handleLifetime(
-        now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> FlowOutcome {
         guard state != .opening, let deadline = lifetimeDeadline(settings: settings), deadline <= now else { return [] }
         guard life.outstandingSince == nil else {
             counters.userTimeouts += 1
             return .giveUp
         }
-        guard life.unansweredKeepalives < settings.keepaliveProbes else {
+        guard life.unansweredKeepalives < settings.pointee.keepaliveProbes else {
             counters.keepaliveFailures += 1
             return .giveUp
         }
@@ -86,7 +86,7 @@ extension TCPFlow {
     /// answer. No byte of garbage: RFC 9293, section 3.8.4 wants none but for TCPs of long ago.
     /// - Returns: false when none is owed.
     mutating func nextKeepalive(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         guard life.owesKeepalive else { return false }
         life.owesKeepalive = false

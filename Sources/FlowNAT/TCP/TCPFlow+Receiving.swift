@@ -12,8 +12,11 @@ extension TCPFlow {
     /// - Parameter isMarked: the packet came with CE (RFC 3168).
     mutating func receive(
         _ segment: TCPHeader, payload: UnsafeRawBufferPointer, isMarked: Bool, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
+        settings: FlowSettings.Reference, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
     ) -> FlowOutcome {
+        if isPlainText(segment, count: payload.count, isMarked: isMarked, now: now) {
+            return receivePlainText(segment, payload, now: now, settings: settings, counters: &counters, deliver: deliver)
+        }
         if state == .opening { return receiveWhileOpening(segment, now: now) }
         if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),
             segment.sequence == initialReceive
@@ -65,6 +68,41 @@ extension TCPFlow {
         return outcome
     }
 
+    // MARK: The short way
+
+    /// Text that is next in order and fits, with nothing held, on a flow whose other direction rests: the ACK it carries
+    /// says nothing new. Of all that `receive` looks at only the timestamp and the text are left.
+    @inline(__always)
+    private func isPlainText(_ segment: TCPHeader, count: Int, isMarked: Bool, now: Instant) -> Bool {
+        guard segment.sequence == nextReceive, segment.flags.subtracting(.psh) == .ack, count > 0, !isMarked,
+            state == .established, count <= windowEdge - nextReceive, held.isEmpty
+        else { return false }
+        guard segment.acknowledgment == unacknowledged, unacknowledged == highestSent, case .idle = timer,
+            case .none = probe, Int(segment.window) << Int(peerWindowShift) == peerWindow, segment.options.sack.isEmpty
+        else { return false }
+        guard let timestamps else { return true }
+        guard let option = segment.options.timestamps else { return false }
+        return !timestamps.isOld(option.value, now: now)
+    }
+
+    @inline(__always)
+    private mutating func receivePlainText(
+        _ segment: TCPHeader, _ text: UnsafeRawBufferPointer, now: Instant, settings: FlowSettings.Reference,
+        counters: inout FlowCounters, deliver: FlowConsumer
+    ) -> FlowOutcome {
+        noteTimestamps(segment, now: now)
+        // What `acknowledge` does with a number and a window that it knows.
+        unanswered = 0
+        windowSequence = segment.sequence
+        windowAcknowledgment = segment.acknowledgment
+        _ = take(text, counters: &counters, deliver: deliver)
+        let outcome = noteProgress(finished: false, now: now, settings: settings)
+        // With nothing else to send, an ACK that may wait is no reason to ask for a segment.
+        return acknowledgment == .immediate ? outcome : []
+    }
+
+    // MARK: In full
+
     /// While the dial is undecided the application can only repeat its SYN, or give up.
     private mutating func receiveWhileOpening(_ segment: TCPHeader, now: Instant) -> FlowOutcome {
         if segment.flags.contains(.rst), segment.sequence == nextReceive { return .resetByPeer }
@@ -84,12 +122,12 @@ extension TCPFlow {
     }
 
     private mutating func receiveOutsideWindow(
-        _ segment: TCPHeader, isEmpty: Bool, now: Instant, settings: borrowing FlowSettings,
+        _ segment: TCPHeader, isEmpty: Bool, now: Instant, settings: FlowSettings.Reference,
         counters: inout FlowCounters
     ) -> FlowOutcome {
         if segment.flags.contains(.syn) { return .challenge }
         if state == .timeWait, segment.flags.contains(.fin) {
-            timer = .timeWait(until: now + settings.timeWait)  // RFC 9293: our ACK of its FIN was lost
+            timer = .timeWait(until: now + settings.pointee.timeWait)  // RFC 9293: our ACK of its FIN was lost
         }
         // A window probe, a keepalive or an old duplicate: say where we are. With a shut window the ACK of what is next
         // in order still counts (RFC 9293, section 3.10.7.4: "special allowance").
@@ -103,7 +141,7 @@ extension TCPFlow {
 
     private mutating func takeText(
         _ payload: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool, now: Instant,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
+        settings: FlowSettings.Reference, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
     ) -> FlowOutcome {
         switch state {
         case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
@@ -147,7 +185,7 @@ extension TCPFlow {
 
     private mutating func hold(
         _ text: UnsafeRawBufferPointer, at sequence: SequenceNumber, hasFIN: Bool,
-        settings: borrowing FlowSettings, counters: inout FlowCounters, memory: inout ChunkStore
+        settings: FlowSettings.Reference, counters: inout FlowCounters, memory: inout ChunkStore
     ) {
         counters.outOfOrder += 1
         let outcome = held.hold(text, at: sequence, settings: settings, memory: &memory)
@@ -166,6 +204,7 @@ extension TCPFlow {
     }
 
     /// Hands over bytes that are next in order; false when the owner could not take them all.
+    @inline(__always)
     private mutating func take(
         _ text: UnsafeRawBufferPointer, counters: inout FlowCounters, deliver: FlowConsumer
     ) -> Bool {
@@ -180,7 +219,7 @@ extension TCPFlow {
     }
 
     private mutating func noteProgress(
-        finished: Bool, now: Instant, settings: borrowing FlowSettings
+        finished: Bool, now: Instant, settings: FlowSettings.Reference
     ) -> FlowOutcome {
         guard !finished else {
             nextReceive += 1
@@ -192,11 +231,11 @@ extension TCPFlow {
             acknowledgment = .immediate
             return .ready
         }
-        if case .none = acknowledgment { acknowledgment = .delayed(until: now + settings.acknowledgmentDelay) }
+        if case .none = acknowledgment { acknowledgment = .delayed(until: now + settings.pointee.acknowledgmentDelay) }
         return .ready
     }
 
-    private mutating func receiveFIN(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+    private mutating func receiveFIN(now: Instant, settings: FlowSettings.Reference) -> FlowOutcome {
         switch state {
         case .established:
             state = .closeWait
@@ -211,9 +250,9 @@ extension TCPFlow {
         }
     }
 
-    mutating func enterTimeWait(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+    mutating func enterTimeWait(now: Instant, settings: FlowSettings.Reference) -> FlowOutcome {
         state = .timeWait
-        timer = .timeWait(until: now + settings.timeWait)
+        timer = .timeWait(until: now + settings.pointee.timeWait)
         return .closed
     }
 

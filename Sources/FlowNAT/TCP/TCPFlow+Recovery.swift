@@ -14,7 +14,7 @@ extension TCPFlow {
     }
 
     mutating func repair(
-        _ news: Acknowledged, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        _ news: Acknowledged, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) {
         if let sent = news.delivery.measured, !news.delivery.acknowledgesRetransmission {
             roundTrip.sample(now - sent, now: now)

@@ -8,7 +8,7 @@ extension TCPFlow {
     /// Writes the next segment that may go out now.
     /// - Returns: false when there is none.
     mutating func nextSegment(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         switch state {
         case .opening:
@@ -38,6 +38,7 @@ extension TCPFlow {
     // MARK: New text
 
     /// How many bytes of new text may go out: nil for none, zero for a FIN alone.
+    @inline(__always)
     private func sendableText(counters: inout FlowCounters) -> Int? {
         let waiting = queueEnd - nextSend
         let finWaits = isFinishing && nextSend <= queueEnd
@@ -58,7 +59,7 @@ extension TCPFlow {
     }
 
     private mutating func sendNew(
-        _ wanted: Int, into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
+        _ wanted: Int, into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference
     ) {
         buffer.clear()
         let start = nextSend
@@ -77,18 +78,19 @@ extension TCPFlow {
     }
 
     /// The most text of one packet.
-    private func mostText(settings: borrowing FlowSettings) -> Int {
+    @inline(__always)
+    private func mostText(settings: FlowSettings.Reference) -> Int {
         let isIPv4 = addresses.source.address.isIPv4
         let headers = PacketWriter.ipHeaderLength(isIPv4: isIPv4) + TCPHeader.minimumLength + optionLength
         // A super-segment holds full segments; a shorter one in its midst would be a small packet each 64 KB.
         let room = TCPFlow.maximumPacket - headers
-        return settings.offload ? room - room % segmentSize : segmentSize
+        return settings.pointee.offload ? room - room % segmentSize : segmentSize
     }
 
     /// Headers of a segment whose text is in the buffer already.
     private mutating func writeText(
         at sequence: SequenceNumber, count: Int, carriesFIN: Bool, into buffer: PacketBuffer, now: Instant,
-        settings: borrowing FlowSettings
+        settings: FlowSettings.Reference
     ) {
         var flags: TCPFlags = .ack
         if count > 0 && sequence + count == queueEnd { flags.insert(.psh) }
@@ -97,7 +99,7 @@ extension TCPFlow {
             flags, at: sequence, payloadCount: count, options: TCPOptions(), into: buffer, now: now, settings: settings)
     }
 
-    private mutating func noteSent(_ bytes: Int, now: Instant, settings: borrowing FlowSettings) {
+    private mutating func noteSent(_ bytes: Int, now: Instant, settings: FlowSettings.Reference) {
         lastSent = now
         rate.noteSent(bytes)
         startTimer(now: now, settings: settings)
@@ -107,7 +109,7 @@ extension TCPFlow {
 
     /// The first lost bytes again; false when there are none or there is no room for them.
     private mutating func resend(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         guard let record = records.firstLost() else { return false }
         let start = record.pointee.start
@@ -131,7 +133,7 @@ extension TCPFlow {
     /// Writes a segment of old text. Returns the sequence numbers it takes, the FIN's included.
     private mutating func sendAgain(
         from start: SequenceNumber, text: Int, mayCarryFIN: Bool, into buffer: PacketBuffer, now: Instant,
-        settings: borrowing FlowSettings
+        settings: FlowSettings.Reference
     ) -> Int {
         buffer.clear()
         var count = 0
@@ -147,7 +149,7 @@ extension TCPFlow {
 
     /// RFC 8985, section 7.3: new text where the peer has room for it, or else the last segment again.
     private mutating func probeTail(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         probe = .none
         let waiting = queueEnd - nextSend
@@ -172,7 +174,7 @@ extension TCPFlow {
 
     /// One byte into a shut window. It may be refused, so it counts as not sent: no record, no round trip.
     private mutating func sendWindowProbe(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         mustProbe = false
         counters.zeroWindowProbes += 1
@@ -189,10 +191,10 @@ extension TCPFlow {
         }
     }
 
-    private mutating func sendSYNACK(into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings) {
+    private mutating func sendSYNACK(into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference) {
         buffer.clear()
         let isIPv4 = addresses.source.address.isIPv4
-        let size = TCPFlow.maximumSegmentSize(mtu: settings.mtu, isIPv4: isIPv4)
+        let size = TCPFlow.maximumSegmentSize(mtu: settings.pointee.mtu, isIPv4: isIPv4)
         var options = TCPOptions.none
         options.maximumSegmentSize = UInt16(clamping: size)
         if peerScalesWindow { options.windowScale = windowShift }
@@ -209,7 +211,7 @@ extension TCPFlow {
     }
 
     private mutating func sendAcknowledgmentIfOwed(
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference
     ) -> Bool {
         guard acknowledgment == .immediate else { return false }
         buffer.clear()
@@ -225,12 +227,13 @@ extension TCPFlow {
 
     /// An ACK that tells of a hole or a duplicate goes out on its own, before any text: only without text does it count
     /// as a duplicate ACK (RFC 5681, section 2), and blocks on text would make its segments smaller than the others.
+    @inline(__always)
     private var owesReport: Bool { acknowledgment == .immediate && (!held.isEmpty || duplicate != nil) }
 
     /// Headers of a segment whose payload regions are in the buffer already.
     mutating func write(
         _ flags: TCPFlags, at sequence: SequenceNumber, payloadCount: Int, options: consuming TCPOptions,
-        into buffer: PacketBuffer, now: Instant, settings: borrowing FlowSettings
+        into buffer: PacketBuffer, now: Instant, settings: FlowSettings.Reference
     ) {
         let window: UInt16
         if flags.contains(.syn) {
@@ -247,7 +250,7 @@ extension TCPFlow {
         SegmentWriter.write(
             from: addresses.destination, to: addresses.source, sequence: sequence, acknowledgment: nextReceive,
             flags: flags, window: window, options: options, payloadCount: payloadCount, segmentSize: segmentSize,
-            offload: settings.offload, trafficClass: trafficClass, into: buffer)
+            offload: settings.pointee.offload, trafficClass: trafficClass, into: buffer)
         acknowledgment = .none
         unacknowledgedBytes = 0
         lastAcknowledgmentSent = nextReceive

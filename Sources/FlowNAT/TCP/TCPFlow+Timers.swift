@@ -9,7 +9,7 @@ extension TCPFlow {
     }
 
     mutating func handleTimeout(
-        now: Instant, settings: borrowing FlowSettings, counters: inout FlowCounters
+        now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> FlowOutcome {
         var outcome = FlowOutcome()
         if case .delayed(let until) = acknowledgment, until <= now {
@@ -39,9 +39,9 @@ extension TCPFlow {
 
     /// RFC 9293, section 3.8.6.1: a probe. A peer that answers may keep its window shut for ever, one that does not is
     /// gone (RFC 1122, section 4.2.2.17).
-    private mutating func persistTimeout(now: Instant, settings: borrowing FlowSettings) -> FlowOutcome {
+    private mutating func persistTimeout(now: Instant, settings: FlowSettings.Reference) -> FlowOutcome {
         unanswered += 1
-        guard unanswered <= settings.maximumRetransmissions else { return .giveUp }
+        guard unanswered <= settings.pointee.maximumRetransmissions else { return .giveUp }
         backoff += 1
         mustProbe = true
         timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
@@ -50,13 +50,13 @@ extension TCPFlow {
 
     /// RFC 6298, section 5, rules 5.4 to 5.7: the first unacknowledged segment again, with a window of one segment.
     private mutating func retransmissionTimeout(
-        settings: borrowing FlowSettings, counters: inout FlowCounters
+        settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> FlowOutcome {
         attempts += 1
         unanswered += 1
         backoff += 1
         counters.timeouts += 1
-        let limit = state == .synReceived ? settings.maximumHandshakeRetransmissions : settings.maximumRetransmissions
+        let limit = state == .synReceived ? settings.pointee.maximumHandshakeRetransmissions : settings.pointee.maximumRetransmissions
         // A FIN is sent into a shut window too, and a peer that refuses it there is alive.
         guard (peerWindow == 0 ? unanswered : attempts) <= limit else { return .giveUp }
         timer = .idle
@@ -97,7 +97,7 @@ extension TCPFlow {
     }
 
     /// After something was sent.
-    mutating func startTimer(now: Instant, settings: borrowing FlowSettings) {
+    mutating func startTimer(now: Instant, settings: FlowSettings.Reference) {
         switch timer {
         case .idle:
             startRetransmission(now: now)
@@ -110,18 +110,18 @@ extension TCPFlow {
     }
 
     /// RFC 8985, section 7.2: a probe of the tail, where there is one to lose and nothing says yet that it is lost.
-    private mutating func startProbe(now: Instant, settings: borrowing FlowSettings) {
+    private mutating func startProbe(now: Instant, settings: FlowSettings.Reference) {
         guard permitsSACK, state != .synReceived, recovery == .none, probe == .none, records.sackedBytes == 0,
             records.bytesInFlight > 0
         else { return }
         let isAlone = inFlight <= segmentSize
-        let delay = isAlone ? settings.peerAcknowledgmentDelay : nil
+        let delay = isAlone ? settings.pointee.peerAcknowledgmentDelay : nil
         guard let wait = roundTrip.probeTimeout(acknowledgmentDelay: delay) else { return }
         timer = .probe(at: min(now + wait, retransmitDue))
     }
 
     /// After an ACK.
-    mutating func settleTimer(madeProgress: Bool, now: Instant, settings: borrowing FlowSettings) {
+    mutating func settleTimer(madeProgress: Bool, now: Instant, settings: FlowSettings.Reference) {
         switch timer {
         case .persist, .timeWait:
             return

@@ -193,7 +193,7 @@ struct TCPFlow: ~Copyable {
     /// A flow that has just heard a SYN.
     init(
         id: FlowID, addresses: FlowAddresses, syn: TCPHeader, initialSend: SequenceNumber, timestampOffset: UInt32,
-        pool: BlockPool, records arena: UnsafeMutablePointer<SendRecordArena>, settings: borrowing FlowSettings,
+        pool: BlockPool, records arena: UnsafeMutablePointer<SendRecordArena>, settings: FlowSettings.Reference,
         now: Instant
     ) {
         self.id = id
@@ -212,17 +212,17 @@ struct TCPFlow: ~Copyable {
         peerScalesWindow = syn.options.windowScale != nil
         permitsSACK = syn.options.sackPermitted
         peerWindowShift = min(syn.options.windowScale ?? 0, TCPOptions.maximumWindowScale)
-        windowLimit = min(settings.receiveWindow, peerScalesWindow ? TCPFlow.maximumWindow : 0xFFFF)
+        windowLimit = min(settings.pointee.receiveWindow, peerScalesWindow ? TCPFlow.maximumWindow : 0xFFFF)
         var shift: UInt8 = 0
         while windowLimit >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift
         windowEdge = nextReceive
         lastAcknowledgmentSent = syn.sequence
-        if settings.timestamps, let option = syn.options.timestamps {
+        if settings.pointee.timestamps, let option = syn.options.timestamps {
             timestamps = Timestamps(recent: option.value, offset: timestampOffset, now: now)
         }
         ecn = ExplicitCongestion(syn: syn, settings: settings)
-        let ours = TCPFlow.maximumSegmentSize(mtu: settings.mtu, isIPv4: addresses.source.address.isIPv4)
+        let ours = TCPFlow.maximumSegmentSize(mtu: settings.pointee.mtu, isIPv4: addresses.source.address.isIPv4)
         // RFC 9293, section 3.7.1: 536 (IPv4) or 1220 (IPv6) without the option. A tiny announced size would make us
         // send mostly headers, so there is a floor.
         let announced = syn.options.maximumSegmentSize.map(Int.init)
@@ -235,7 +235,7 @@ struct TCPFlow: ~Copyable {
         undo = UndoState(start: initialSend)
         congestion = CongestionWindow(segment: segmentSize)
         roundTrip = RoundTripEstimator(
-            minimum: settings.minimumRetransmissionTimeout, maximum: settings.maximumRetransmissionTimeout)
+            minimum: settings.pointee.minimumRetransmissionTimeout, maximum: settings.pointee.maximumRetransmissionTimeout)
     }
 
     /// The largest window that the largest scale can express (RFC 7323, section 2.3), bytes.

@@ -75,9 +75,9 @@ extension TCPFlow {
     }
 
     /// Whether a SYN for a flow in TIME-WAIT begins a new connection (RFC 6191, section 2).
-    func mayBeReused(by syn: TCPHeader, settings: borrowing FlowSettings) -> Bool {
+    func mayBeReused(by syn: TCPHeader, settings: FlowSettings.Reference) -> Bool {
         let isHigher = syn.sequence > nextReceive
-        guard settings.timestamps, let option = syn.options.timestamps else { return isHigher }
+        guard settings.pointee.timestamps, let option = syn.options.timestamps else { return isHigher }
         guard let timestamps else { return true }
         let age = timestamps.age(of: option.value)
         return age > 0 || (age == 0 && isHigher)

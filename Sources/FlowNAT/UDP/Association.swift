@@ -44,8 +44,8 @@ struct Association: ~Copyable {
     }
 
     /// When it ends, if the application sends no more.
-    func deadline(settings: borrowing FlowSettings) -> Instant {
-        lastSent + (isNameLookup ? settings.nameLookupTimeout : settings.associationTimeout)
+    func deadline(settings: FlowSettings.Reference) -> Instant {
+        lastSent + (isNameLookup ? settings.pointee.nameLookupTimeout : settings.pointee.associationTimeout)
     }
 
     /// Forgets the oldest datagram.
@@ -60,7 +60,7 @@ struct Association: ~Copyable {
     ///
     /// Nothing may be `show`n any more. False when nothing waits.
     mutating func nextPacket(
-        into buffer: PacketBuffer, identification: inout FragmentIdentification, settings: borrowing FlowSettings,
+        into buffer: PacketBuffer, identification: inout FragmentIdentification, settings: FlowSettings.Reference,
         counters: inout FlowCounters
     ) -> Bool {
         guard let first = queue.first else { return false }
@@ -72,13 +72,13 @@ struct Association: ~Copyable {
             return true
         }
         var run = (count: 1, bytes: first.length)
-        if settings.offload, settings.udpOffload {
+        if settings.pointee.offload, settings.pointee.udpOffload {
             run = queue.run(limit: Self.maximumRun, byteLimit: 0xFFFF - headers)
         }
         queue.addRegions(from: 0, count: run.bytes, to: buffer)
         DatagramWriter.write(
             from: first.remote, to: source, payloadCount: run.bytes, segmentSize: first.length,
-            offload: settings.offload, into: buffer)
+            offload: settings.pointee.offload, into: buffer)
         queue.show(run.count, bytes: run.bytes)
         counters.datagramsOut += run.count
         return true

@@ -74,7 +74,7 @@ struct AssociationTable: ~Copyable {
     /// - Parameter evicted: set to the association that made room for a new one, if one had to.
     /// - Returns: the association, new where there was none; nil when the limits allow none at all.
     mutating func use(
-        _ source: Endpoint, to destination: Endpoint, now: Instant, settings: borrowing FlowSettings,
+        _ source: Endpoint, to destination: Endpoint, now: Instant, settings: FlowSettings.Reference,
         counters: inout FlowCounters, evicted: inout AssociationID?
     ) -> AssociationID? {
         if let association = find(source) {
@@ -88,7 +88,7 @@ struct AssociationTable: ~Copyable {
             return association.pointee.id
         }
         evicted = makeRoom(for: source.address, settings: settings, counters: &counters)
-        guard count < settings.maximumAssociations, settings.maximumAssociationsPerSource > 0 else { return nil }
+        guard count < settings.pointee.maximumAssociations, settings.pointee.maximumAssociationsPerSource > 0 else { return nil }
         return insert(source, to: destination, now: now, settings: settings, counters: &counters)
     }
 
@@ -96,12 +96,12 @@ struct AssociationTable: ~Copyable {
 
     /// A source at its limit loses its own quietest association, so that it cannot push out another's.
     private mutating func makeRoom(
-        for address: IPAddress, settings: borrowing FlowSettings, counters: inout FlowCounters
+        for address: IPAddress, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> AssociationID? {
         var victim: UInt32?
-        if let record = sources[address], sourceRecords[record].count >= settings.maximumAssociationsPerSource {
+        if let record = sources[address], sourceRecords[record].count >= settings.pointee.maximumAssociationsPerSource {
             victim = sourceRecords[record].first
-        } else if count >= settings.maximumAssociations {
+        } else if count >= settings.pointee.maximumAssociations {
             victim = recency.first
         }
         guard let victim else { return nil }
@@ -113,7 +113,7 @@ struct AssociationTable: ~Copyable {
     }
 
     private mutating func insert(
-        _ source: Endpoint, to destination: Endpoint, now: Instant, settings: borrowing FlowSettings,
+        _ source: Endpoint, to destination: Endpoint, now: Instant, settings: FlowSettings.Reference,
         counters: inout FlowCounters
     ) -> AssociationID {
         if freeSlots.isEmpty { grow() }
@@ -125,7 +125,7 @@ struct AssociationTable: ~Copyable {
         pointer.initialize(
             to: Association(
                 id: AssociationID(slot: slot, generation: generations[Int(slot)]), source: source, sourceRecord: record,
-                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.mtu, pool: pool, now: now))
+                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.pointee.mtu, pool: pool, now: now))
         recencyLinks.append(slot, to: &recency)
         sourceLinks.append(slot, to: &sourceRecords[record])
         schedule(pointer, settings: settings)
@@ -176,14 +176,14 @@ struct AssociationTable: ~Copyable {
         freeSlots.append(id.slot)
     }
 
-    private mutating func schedule(_ association: UnsafeMutablePointer<Association>, settings: borrowing FlowSettings) {
+    private mutating func schedule(_ association: UnsafeMutablePointer<Association>, settings: FlowSettings.Reference) {
         deadlines.schedule(
             association.pointee.id.slot, at: association.pointee.deadline(settings: settings),
             scheduled: &association.pointee.scheduled)
     }
 
     /// Ends the next association that the application has not used for its time; nil when there is none.
-    mutating func expire(now: Instant, settings: borrowing FlowSettings) -> AssociationID? {
+    mutating func expire(now: Instant, settings: FlowSettings.Reference) -> AssociationID? {
         while let (slot, _) = deadlines.popDue(now: now) {
             let association = pointer(slot)
             association.pointee.scheduled = nil
@@ -203,7 +203,7 @@ struct AssociationTable: ~Copyable {
     /// - Returns: false when there is no room even so.
     mutating func enqueue(
         _ payload: UnsafeRawBufferPointer, from remote: Endpoint, to association: UnsafeMutablePointer<Association>,
-        settings: borrowing FlowSettings, counters: inout FlowCounters
+        settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         settle()
         while !association.pointee.queue.isEmpty, !fits(payload.count, association, settings: settings) {
@@ -230,13 +230,13 @@ struct AssociationTable: ~Copyable {
     }
 
     private func fits(
-        _ count: Int, _ association: UnsafeMutablePointer<Association>, settings: borrowing FlowSettings
+        _ count: Int, _ association: UnsafeMutablePointer<Association>, settings: FlowSettings.Reference
     ) -> Bool {
         let fixed = DatagramRecord.byteCount + (association.pointee.queue.isEmpty ? DatagramQueue.overhead : 0)
-        guard association.pointee.queue.count < settings.maximumQueuedDatagrams,
-            association.pointee.queue.bytes + count <= settings.maximumQueuedDatagramBytes
+        guard association.pointee.queue.count < settings.pointee.maximumQueuedDatagrams,
+            association.pointee.queue.bytes + count <= settings.pointee.maximumQueuedDatagramBytes
         else { return false }
-        return queuedBytes + fixed + count <= settings.maximumDatagramMemory
+        return queuedBytes + fixed + count <= settings.pointee.maximumDatagramMemory
     }
 
     private mutating func unmarkReady(_ association: UnsafeMutablePointer<Association>) {
@@ -247,7 +247,7 @@ struct AssociationTable: ~Copyable {
 
     /// Writes the next packet for the application; false when there is none. The associations take turns.
     mutating func nextPacket(
-        into buffer: PacketBuffer, settings: borrowing FlowSettings, counters: inout FlowCounters
+        into buffer: PacketBuffer, settings: FlowSettings.Reference, counters: inout FlowCounters
     ) -> Bool {
         settle()
         guard let slot = turns.first else { return false }
