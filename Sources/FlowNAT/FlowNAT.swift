@@ -30,6 +30,8 @@ public struct FlowNAT: ~Copyable {
     var deadlines = DeadlineHeap()
     var replies: ReplyQueue
     var events = EventQueue()
+    /// The flow of the last segment.
+    private var latest: FlowID?
     /// Flows that may have something to send, in the order in which they asked: a list through `TCPFlow.nextReady`.
     private var ready: (first: UInt32?, last: UInt32?)
     private var challenges: RateLimit
@@ -172,7 +174,7 @@ public struct FlowNAT: ~Copyable {
         _ tcp: TCPHeader, _ payload: UnsafeRawBufferPointer, _ addresses: FlowAddresses, isMarked: Bool, now: Instant,
         deliver: FlowConsumer
     ) {
-        guard let flow = flows.find(addresses) else {
+        guard let flow = find(addresses) else {
             return handleUnknown(tcp, payload, addresses, now: now)
         }
         if Self.opens(tcp), replaces(flow, tcp) {
@@ -187,8 +189,17 @@ public struct FlowNAT: ~Copyable {
             tcp, payload: payload, isMarked: isMarked, now: now, settings: rules, counters: &tally.pointee,
             memory: &heldMemory, deliver: deliver)
         flow.pointee.noteHeard(since: mark, now: now)
-        if outcome.isEmpty { return schedule(flow) }
+        if outcome.isEmpty { return scheduleAcknowledgment(flow) }
         apply(outcome, to: flow, tcp: tcp, payloadCount: payload.count, now: now)
+    }
+
+    /// Segments come in bursts: the last one's flow is looked at first.
+    @inline(__always)
+    private mutating func find(_ addresses: FlowAddresses) -> UnsafeMutablePointer<TCPFlow>? {
+        if let latest, let flow = flows.find(latest), flow.pointee.addresses == addresses { return flow }
+        let flow = flows.find(addresses)
+        latest = flow?.pointee.id
+        return flow
     }
 
     /// Whether a SYN begins a new connection in the place of this one.
@@ -307,21 +318,22 @@ public struct FlowNAT: ~Copyable {
 
     /// The next packet for the TUN; false when there is none. Call until then after every other call.
     public mutating func nextPacket(into buffer: PacketBuffer, now: Instant) -> Bool {
-        if replies.next(into: buffer) {
+        if !replies.isEmpty, replies.next(into: buffer) {
             counters.packetsOut += 1
             return true
         }
         isDatagramsTurn.toggle()
-        if isDatagramsTurn, nextDatagramPacket(into: buffer) { return true }
+        if isDatagramsTurn, !associations.isAtRest, nextDatagramPacket(into: buffer) { return true }
         while let slot = ready.first {
             guard let flow = flows.find(slot: slot) else { preconditionFailure("a ready flow is always in the table") }
             let sent = write(flow, into: buffer, now: now)
-            unmarkReady(flow)
-            if sent {
+            if !sent || flow.pointee.hasSentAll {
+                unmarkReady(flow)
+            } else if flow.pointee.nextReady != nil {
+                unmarkReady(flow)
                 markReady(flow)  // behind the others: every flow gets its turn
-            } else {
-                flow.pointee.persistIfStalled(now: now)
             }
+            if !sent { flow.pointee.persistIfStalled(now: now) }
             schedule(flow)
             if sent {
                 counters.packetsOut += 1
@@ -330,7 +342,7 @@ public struct FlowNAT: ~Copyable {
                 return true
             }
         }
-        return !isDatagramsTurn && nextDatagramPacket(into: buffer)
+        return !isDatagramsTurn && !associations.isAtRest && nextDatagramPacket(into: buffer)
     }
 
     private mutating func write(
@@ -409,6 +421,14 @@ public struct FlowNAT: ~Copyable {
     mutating func schedule(_ flow: UnsafeMutablePointer<TCPFlow>) {
         let lifetime = flow.pointee.lifetimeDeadline(settings: rules)
         guard let deadline = earliest(flow.pointee.nextDeadline, lifetime) else { return }
+        deadlines.schedule(flow.pointee.id.slot, at: deadline, scheduled: &flow.pointee.scheduled)
+    }
+
+    /// After a segment that can have moved no deadline nearer but that of its ACK.
+    @inline(__always)
+    private mutating func scheduleAcknowledgment(_ flow: UnsafeMutablePointer<TCPFlow>) {
+        guard let scheduled = flow.pointee.scheduled else { return schedule(flow) }
+        guard let deadline = flow.pointee.nextDeadline, deadline < scheduled else { return }
         deadlines.schedule(flow.pointee.id.slot, at: deadline, scheduled: &flow.pointee.scheduled)
     }
 

@@ -191,7 +191,7 @@ extension FlowNAT {
             if flow.pointee.scheduled != nil { timers += 1 }
             if flows.find(flow.pointee.addresses) != flow { problems.append("a flow is not found") }
             // Whoever has a deadline is woken for it; changes by the owner are scheduled with the next packet.
-            let lifetime = flow.pointee.lifetimeDeadline(settings: settings)
+            let lifetime = flow.pointee.lifetimeDeadline(settings: rules)
             if !flow.pointee.isReady, let deadline = earliest(flow.pointee.nextDeadline, lifetime),
                 (flow.pointee.scheduled ?? Instant(nanoseconds: .max)) > deadline
             {

@@ -69,10 +69,11 @@ struct HashTests {
             records.deinitialize(count: 1)
             records.deallocate()
         }
+        var settings = FlowSettings()
         let flow = table.insert(addresses) { id in
             TCPFlow(
                 id: id, addresses: addresses, syn: synHeader, initialSend: SequenceNumber(0), timestampOffset: 0,
-                pool: pool, records: records, settings: FlowSettings(), now: Instant(nanoseconds: 0))
+                pool: pool, records: records, settings: &settings, now: Instant(nanoseconds: 0))
         }
         return flow.pointee.id
     }

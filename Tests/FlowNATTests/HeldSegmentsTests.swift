@@ -110,7 +110,7 @@ struct HeldSegmentsTests {
         func hold(_ range: Range<Int>) -> HeldSegments.Outcome {
             let bytes = range.map(Trace.pattern)
             return bytes.withUnsafeBytes {
-                held.hold($0, at: base + range.lowerBound, settings: settings, memory: &memory)
+                held.hold($0, at: base + range.lowerBound, settings: &settings, memory: &memory)
             }
         }
 

@@ -144,7 +144,9 @@ struct HeldSegments {
         settings: FlowSettings.Reference, memory: inout ChunkStore
     ) -> ChunkStore.Chunk? {
         if let tail, tailCount < ChunkStore.capacity { return tail }
-        guard pinnedBytes + ChunkStore.capacity <= settings.pointee.maximumHeldBytesPerFlow, let fresh = memory.acquire() else {
+        guard pinnedBytes + ChunkStore.capacity <= settings.pointee.maximumHeldBytesPerFlow,
+            let fresh = memory.acquire()
+        else {
             return nil
         }
         if let tail { release(tail, &memory) }

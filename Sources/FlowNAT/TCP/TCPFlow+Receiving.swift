@@ -15,7 +15,8 @@ extension TCPFlow {
         settings: FlowSettings.Reference, counters: inout FlowCounters, memory: inout ChunkStore, deliver: FlowConsumer
     ) -> FlowOutcome {
         if isPlainText(segment, count: payload.count, isMarked: isMarked, now: now) {
-            return receivePlainText(segment, payload, now: now, settings: settings, counters: &counters, deliver: deliver)
+            return receivePlainText(
+                segment, payload, now: now, settings: settings, counters: &counters, deliver: deliver)
         }
         if state == .opening { return receiveWhileOpening(segment, now: now) }
         if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),

@@ -35,6 +35,13 @@ extension TCPFlow {
         return sendAcknowledgmentIfOwed(into: buffer, now: now, settings: settings)
     }
 
+    /// Another call of `nextSegment` or `nextKeepalive` would find nothing.
+    @inline(__always)
+    var hasSentAll: Bool {
+        nextSend == queueEnd && !isFinishing && records.lostBytes == 0 && acknowledgment != .immediate && !mustProbe
+            && probe != .owed && !life.owesKeepalive
+    }
+
     // MARK: New text
 
     /// How many bytes of new text may go out: nil for none, zero for a FIN alone.

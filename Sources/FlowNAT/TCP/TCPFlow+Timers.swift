@@ -56,7 +56,9 @@ extension TCPFlow {
         unanswered += 1
         backoff += 1
         counters.timeouts += 1
-        let limit = state == .synReceived ? settings.pointee.maximumHandshakeRetransmissions : settings.pointee.maximumRetransmissions
+        let limit =
+            state == .synReceived
+            ? settings.pointee.maximumHandshakeRetransmissions : settings.pointee.maximumRetransmissions
         // A FIN is sent into a shut window too, and a peer that refuses it there is alive.
         guard (peerWindow == 0 ? unanswered : attempts) <= limit else { return .giveUp }
         timer = .idle

@@ -235,7 +235,8 @@ struct TCPFlow: ~Copyable {
         undo = UndoState(start: initialSend)
         congestion = CongestionWindow(segment: segmentSize)
         roundTrip = RoundTripEstimator(
-            minimum: settings.pointee.minimumRetransmissionTimeout, maximum: settings.pointee.maximumRetransmissionTimeout)
+            minimum: settings.pointee.minimumRetransmissionTimeout,
+            maximum: settings.pointee.maximumRetransmissionTimeout)
     }
 
     /// The largest window that the largest scale can express (RFC 7323, section 2.3), bytes.

@@ -34,6 +34,9 @@ struct AssociationTable: ~Copyable {
     /// Memory of all queues, see `DatagramQueue.cost`.
     private(set) var queuedBytes = 0
 
+    /// Nothing waits for the application, and no packet's memory has to be given back.
+    var isAtRest: Bool { turns.first == nil && shown == nil }
+
     init(pool: BlockPool, random: inout some RandomNumberGenerator) {
         self.pool = pool
         identification = FragmentIdentification(random: &random)
