@@ -42,8 +42,26 @@ public struct IPHeader: Equatable, Sendable {
     /// Where the upper-layer header and its payload lie in the packet.
     @inlinable public var upperLayer: Range<Int> { headerLength..<totalLength }
 
+    @inlinable init(
+        source: IPAddress, destination: IPAddress, protocol: UInt8, headerLength: Int, totalLength: Int,
+        hopLimit: UInt8,
+        trafficClass: UInt8, identification: UInt32, dontFragment: Bool, fragmentOffset: Int, moreFragments: Bool
+    ) {
+        self.source = source
+        self.destination = destination
+        self.protocol = `protocol`
+        self.headerLength = headerLength
+        self.totalLength = totalLength
+        self.hopLimit = hopLimit
+        self.trafficClass = trafficClass
+        self.identification = identification
+        self.dontFragment = dontFragment
+        self.fragmentOffset = fragmentOffset
+        self.moreFragments = moreFragments
+    }
+
     /// Checks and decodes the headers of the packet at the start of the span.
-    public static func parse(_ packet: RawSpan) throws(ParseError) -> IPHeader {
+    @inlinable @inline(__always) public static func parse(_ packet: RawSpan) throws(ParseError) -> IPHeader {
         try parse(packet, isQuoted: false)
     }
 
@@ -53,7 +71,7 @@ public struct IPHeader: Equatable, Sendable {
         try parse(packet, isQuoted: true)
     }
 
-    private static func parse(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader {
+    @inlinable @inline(__always) static func parse(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader {
         guard packet.byteCount > 0 else { throw .truncated }
         switch packet.byte(at: 0) >> 4 {
         case 4: return try parseIPv4(packet, isQuoted: isQuoted)
@@ -66,7 +84,8 @@ public struct IPHeader: Equatable, Sendable {
 // MARK: - IPv4 (RFC 791, section 3.1)
 
 extension IPHeader {
-    private static func parseIPv4(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader {
+    @inlinable @inline(__always) static func parseIPv4(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader
+    {
         guard packet.byteCount >= 20 else { throw .truncated }
         let headerLength = Int(packet.byte(at: 0) & 15) * 4
         let totalLength = Int(packet.bigEndian(at: 2, as: UInt16.self))
@@ -96,7 +115,7 @@ extension IPHeader {
 // MARK: - IPv6 (RFC 8200, sections 3 and 4)
 
 extension IPHeader {
-    private static func parseIPv6(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader {
+    @usableFromInline static func parseIPv6(_ packet: RawSpan, isQuoted: Bool) throws(ParseError) -> IPHeader {
         guard packet.byteCount >= 40 else { throw .truncated }
         let word = packet.bigEndian(at: 0, as: UInt32.self)
         let totalLength = 40 + Int(packet.bigEndian(at: 4, as: UInt16.self))

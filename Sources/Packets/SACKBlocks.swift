@@ -14,10 +14,12 @@ public struct SACKBlocks: RandomAccessCollection, Equatable, Sendable {
     /// More do not fit into the options.
     public static let limit = 4
 
-    private var blocks: (SACKBlock, SACKBlock, SACKBlock, SACKBlock)
-    public private(set) var count = 0
+    @usableFromInline var blocks: (SACKBlock, SACKBlock, SACKBlock, SACKBlock)
+    @usableFromInline var used: Int
+    @inlinable public var count: Int { used }
 
-    public init() {
+    @inlinable public init() {
+        used = 0
         let zero = SACKBlock(start: SequenceNumber(0), end: SequenceNumber(0))
         blocks = (zero, zero, zero, zero)
     }
@@ -37,18 +39,18 @@ public struct SACKBlocks: RandomAccessCollection, Equatable, Sendable {
 
     /// - Returns: false when there are four already; then nothing changes.
     public mutating func append(_ block: SACKBlock) -> Bool {
-        switch count {
+        switch used {
         case 0: blocks.0 = block
         case 1: blocks.1 = block
         case 2: blocks.2 = block
         case 3: blocks.3 = block
         default: return false
         }
-        count += 1
+        used += 1
         return true
     }
 
-    public mutating func removeAll() { count = 0 }
+    @inlinable public mutating func removeAll() { used = 0 }
 
     public static func == (a: SACKBlocks, b: SACKBlocks) -> Bool { a.elementsEqual(b) }
 }

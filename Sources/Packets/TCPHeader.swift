@@ -24,8 +24,8 @@ public struct TCPHeader: Equatable, Sendable {
         case badHeaderLength
     }
 
-    public static let minimumLength = 20
-    public static let maximumLength = 60
+    @inlinable public static var minimumLength: Int { 20 }
+    @inlinable public static var maximumLength: Int { 60 }
     /// Offset of the checksum field.
     public static let checksumOffset = 16
 
@@ -43,8 +43,24 @@ public struct TCPHeader: Equatable, Sendable {
     public var headerLength: Int
     public var options: TCPOptions
 
+    @inlinable init(
+        sourcePort: UInt16, destinationPort: UInt16, sequence: SequenceNumber, acknowledgment: SequenceNumber,
+        flags: TCPFlags, window: UInt16, checksum: UInt16, urgentPointer: UInt16, headerLength: Int, options: TCPOptions
+    ) {
+        self.sourcePort = sourcePort
+        self.destinationPort = destinationPort
+        self.sequence = sequence
+        self.acknowledgment = acknowledgment
+        self.flags = flags
+        self.window = window
+        self.checksum = checksum
+        self.urgentPointer = urgentPointer
+        self.headerLength = headerLength
+        self.options = options
+    }
+
     /// Decodes the header at the start of the span; the checksum is not checked (see `Checksum.isValid`).
-    public static func parse(_ segment: RawSpan) throws(ParseError) -> TCPHeader {
+    @inlinable @inline(__always) public static func parse(_ segment: RawSpan) throws(ParseError) -> TCPHeader {
         guard segment.byteCount >= minimumLength else { throw .truncated }
         let headerLength = Int(segment.byte(at: 12) >> 4) * 4
         guard headerLength >= minimumLength else { throw .badHeaderLength }

@@ -8,7 +8,7 @@ public struct TCPOptions: Sendable {
     public static let maximumLength = 40
 
     /// Two NOPs, then the kind and the length of timestamps.
-    private static let timestampsAlone: UInt32 = 0x0101_080A
+    @inlinable static var timestampsAlone: UInt32 { 0x0101_080A }
 
     public var maximumSegmentSize: UInt16?
     public var windowScale: UInt8?
@@ -18,7 +18,7 @@ public struct TCPOptions: Sendable {
 
     public static let none = TCPOptions()
 
-    public init(
+    @inlinable public init(
         maximumSegmentSize: UInt16? = nil, windowScale: UInt8? = nil, sackPermitted: Bool = false,
         timestamps: (value: UInt32, echo: UInt32)? = nil, sack: SACKBlocks = SACKBlocks()
     ) {
@@ -43,7 +43,7 @@ public struct TCPOptions: Sendable {
     ///
     /// Unknown kinds are skipped, and known ones whose length is wrong. A length that points outside ends the reading,
     /// since no later option can be found; what was read before stays. When a kind comes twice the last one counts.
-    public init(_ bytes: RawSpan) {
+    @inlinable @inline(__always) public init(_ bytes: RawSpan) {
         self.init()
         if bytes.byteCount == 0 { return }
         // What nearly every segment of a connection with timestamps carries (RFC 7323, appendix A).
@@ -51,6 +51,10 @@ public struct TCPOptions: Sendable {
             timestamps = (bytes.bigEndian(at: 4, as: UInt32.self), bytes.bigEndian(at: 8, as: UInt32.self))
             return
         }
+        readAll(bytes)
+    }
+
+    @usableFromInline mutating func readAll(_ bytes: RawSpan) {
         var at = 0
         while at < bytes.byteCount {
             let kind = bytes.byte(at: at)
