@@ -177,7 +177,7 @@ public struct FlowNAT: ~Copyable {
         guard let flow = find(addresses) else {
             return handleUnknown(tcp, payload, addresses, now: now)
         }
-        if Self.opens(tcp), replaces(flow, tcp) {
+        if Self.opens(tcp), replaces(flow, tcp, now: now) {
             return replace(flow, tcp, now: now)
         }
         counters.flowSegments += 1
@@ -203,14 +203,16 @@ public struct FlowNAT: ~Copyable {
     }
 
     /// Whether a SYN begins a new connection in the place of this one.
-    private func replaces(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader) -> Bool {
+    private func replaces(_ flow: UnsafeMutablePointer<TCPFlow>, _ tcp: TCPHeader, now: Instant) -> Bool {
         switch flow.pointee.state {
         case .timeWait:
             // RFC 9293, section 3.6.1: a higher sequence number or a later timestamp cannot be an old duplicate's.
             flow.pointee.mayBeReused(by: tcp, settings: rules)
         case .opening:
-            // The application gave up its first attempt and makes another from the same port.
+            // The application gave up its first attempt and makes another from the same port. Not at once, or each of
+            // many SYNs would be dialled.
             tcp.sequence != flow.pointee.initialReceive
+                && flow.pointee.life.created + rules.pointee.halfOpenPatience <= now
         case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
             false
         }
@@ -306,12 +308,12 @@ public struct FlowNAT: ~Copyable {
 
     public mutating func nextEvent() -> FlowEvent? {
         while let event = events.next() {
-            guard case .drained(let id, _) = event else { return event }
+            guard case .drained(let id, 0) = event else { return event }
             guard let flow = flows.find(id) else { continue }
             flow.pointee.isDrainQueued = false
             let count = flow.pointee.drained
             flow.pointee.drained = 0
-            return .drained(id, count)
+            if count > 0 { return .drained(id, count) }
         }
         return nil
     }
@@ -390,7 +392,11 @@ public struct FlowNAT: ~Copyable {
             counters.established += 1
             events.append(.established(id))
         }
-        if outcome.contains(.drained), !flow.pointee.isDrainQueued {
+        if outcome.contains(.closed), flow.pointee.drained > 0 {
+            // The flow may be gone when the event is taken: it says by itself how many bytes that were.
+            events.append(.drained(id, flow.pointee.drained))
+            flow.pointee.drained = 0
+        } else if outcome.contains(.drained), !flow.pointee.isDrainQueued {
             flow.pointee.isDrainQueued = true
             events.append(.drained(id, 0))
         }

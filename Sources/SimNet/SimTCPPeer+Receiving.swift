@@ -240,9 +240,10 @@ extension SimTCPPeer {
     private func isAcceptable(_ segment: Segment) -> Bool {
         let window = advertisedEdge - incoming.next
         if segment.end > advertisedEdge {
-            // One byte into a closed window is a probe; a FIN may stand just beyond the edge.
+            // One byte into a closed window is a probe; a FIN may stand just beyond the edge, and a RST stands where the
+            // segment that it answers has put it.
             let isProbe = window == 0 && segment.payload.count <= 1
-            if !isProbe, segment.start + segment.payload.count > advertisedEdge {
+            if !isProbe, !segment.payload.isEmpty, segment.start + segment.payload.count > advertisedEdge {
                 note("\(segment.end - advertisedEdge) bytes beyond the window")
             }
         }

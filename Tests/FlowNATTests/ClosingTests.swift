@@ -6,6 +6,20 @@ import Testing
 
 /// The ends of a connection (RFC 9293, section 3.6).
 struct ClosingTests {
+    /// One ACK takes the last bytes and the FIN: the owner is told of both.
+    @Test func theLastBytesAreToldBeforeTheEnd() {
+        let t = opened()
+        t.app.sends([.fin, .ack], seq: 101, ack: 1)
+        while t.nextPacket() != nil {}
+        _ = t.takeReports()
+        t.owner.writes(100)
+        t.owner.finishes()
+        t.app.expects([.psh, .fin, .ack], seq: 1, ack: 102, len: 100)
+        t.app.sends(.ack, seq: 102, ack: 102)
+        t.reports(.drained(100), .closed)
+        t.isOver()
+    }
+
     /// The owner closed first, the application followed: TIME-WAIT.
     private func waiting(_ change: (inout FlowSettings) -> Void = { _ in }) -> Trace {
         let t = opened(change)

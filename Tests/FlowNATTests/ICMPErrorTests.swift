@@ -48,6 +48,22 @@ struct ICMPErrorTests {
         t.reports(.drained(10_000))
     }
 
+    /// What goes out again for its size alone was no congestion; a timeout of that is one, and begins with one segment of the
+    /// new size.
+    @Test func aTimeoutOnASmallerPathReducesTheWindow() throws {
+        let t = opened()
+        t.owner.writes(14_600)
+        let sent = try #require(t.app.expects(.ack, seq: 1, len: 14_600))
+        t.inject(error(3, 4, rest: 600, about: sent.bytes))
+        t.app.expects(.ack, seq: 1, len: 14_600, gso: 560)
+        t.app.expectsNothing()
+        t.untilTimer()
+        t.app.expects(.ack, seq: 1, len: 560)
+        t.app.sends(.ack, seq: 101, ack: 14_601)
+        let congestion = t.nat.flows.find(t.flow!)!.pointee.congestion
+        #expect(congestion.threshold == 14_600 * 7 / 10)
+    }
+
     /// Without offload each segment is a packet, and all of them fit.
     @Test func onlyWhatIsOutstandingGoesOutAgain() throws {
         let t = opened { $0.offload = false }

@@ -87,6 +87,7 @@ struct OpeningTests {
         t.app.sends(.syn, seq: 100)
         t.reports(.connect)
         let old = t.flow
+        t.after(t.nat.settings.halfOpenPatience)
         t.app.sends(.syn, seq: 5_000)
         // The owner is still dialling for the first attempt and must hear that it is over.
         t.reports(.reset, .connect)
@@ -155,6 +156,16 @@ struct OpeningTests {
         // The data itself was not taken: it comes again after the handshake.
         t.app.sends(.ack, seq: 101, ack: 1, len: 10)
         t.deliveredInOrder(10)
+    }
+
+    /// Each would be a dial: SYNs of ever new numbers between the same ends get one now and then.
+    @Test func manyAttemptsFromOnePortAreFewDials() {
+        let t = Trace()
+        for number in 0..<100 as Range<UInt32> { t.app.sends(.syn, seq: 100 + 1_000 * number) }
+        t.reports(.connect)
+        t.after(t.nat.settings.halfOpenPatience)
+        for number in 0..<100 as Range<UInt32> { t.app.sends(.syn, seq: 200_100 + 1_000 * number) }
+        t.reports(.reset, .connect)
     }
 
     @Test func anotherSYNDuringTheHandshakeIsChallenged() {

@@ -93,6 +93,10 @@ struct RACKTests {
         #expect(detection.multiplier == 3)
         detection.noteRecovered()
         #expect(detection.multiplier == 1, "after sixteen recoveries")
+        // Half the number space later that round is over as well.
+        detection.noteDuplicate(
+            unacknowledged: SequenceNumber(0x9000_0000), next: SequenceNumber(0x9000_0400))
+        #expect(detection.multiplier == 2)
     }
 
     /// Step 2: an answer faster than any before is the original's.

@@ -277,7 +277,7 @@ struct SendingTests {
             t.app.expects(.ack, seq: 1, ack: 101, len: 1)
         }
         t.untilTimer()
-        t.app.expects([.rst, .ack], seq: 2, ack: 101)
+        t.app.expects([.rst, .ack], seq: 1, ack: 101)
         t.reports(.reset)
         t.isOver()
     }

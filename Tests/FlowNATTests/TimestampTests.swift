@@ -224,6 +224,32 @@ struct TimestampTests {
         #expect(t.app.expects([.syn, .ack], seq: 0, ack: 101)?.timestamps?.echo == 3_000)
     }
 
+    /// RFC 7323, section 5.5: a value of 24 days ago proves nothing, and gives way.
+    @Test func aRecentValueOfLongAgoIsReplaced() {
+        var settings = FlowSettings()
+        settings.keepaliveIdle = nil
+        let t = Trace(settings: settings)
+        t.opens(ts: 1_000)
+        t.after(.seconds(25 * 86_400))
+        // A clock of microseconds has gone round: its value seems older.
+        t.app.sends(.ack, seq: 101, ack: 1, len: 100, ts: 0x9000_0000)
+        t.after(.milliseconds(5))
+        #expect(t.app.expects(.ack, seq: 1, ack: 201)?.timestamps?.echo == 0x9000_0000)
+    }
+
+    /// Two ends that each take the other's values for old must not answer each other for ever (RFC 5961, section 7).
+    @Test func answersToOldValuesAreFew() {
+        let t = Trace()
+        t.opens(ts: 1_000)
+        var answers = 0
+        for _ in 0..<100 {
+            t.app.sends(.ack, seq: 105, ack: 1, ts: 5)
+            while t.nextPacket() != nil { answers += 1 }
+        }
+        #expect(answers == Int(AnswerLimit.perPeriod))
+        #expect(t.nat.counters.acknowledgmentsSkipped == 100 - answers)
+    }
+
     // MARK: TIME-WAIT (RFC 6191)
 
     private func waiting(ts: UInt32?) -> Trace {

@@ -5,7 +5,8 @@ import Primitives
 /// Across a TUN nothing is lost, so this opens at once and stays out of the way; with a LAN behind the client it is what
 /// keeps a lossy last hop from collapsing.
 struct CongestionWindow {
-    private let segment: Int
+    /// Bytes of a full segment; smaller once the path has turned out to be narrower.
+    var segment: Int
     /// Bytes.
     private(set) var window: Int
     private(set) var threshold = Int.max

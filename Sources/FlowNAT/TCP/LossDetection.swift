@@ -51,7 +51,8 @@ struct LossDetection {
     ///
     /// - Parameter next: SND.NXT; the next D-SACK counts when that is acknowledged.
     mutating func noteDuplicate(unacknowledged: SequenceNumber, next: SequenceNumber) {
-        if let round, unacknowledged < round { return }
+        // A round of long ago, beyond the wrap of the numbers, is over too.
+        if let round, unacknowledged < round, round <= next { return }
         round = next
         multiplier = min(multiplier + 1, Self.largestMultiplier)
         persistence = Self.persistentRecoveries

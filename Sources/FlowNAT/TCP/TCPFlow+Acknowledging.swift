@@ -43,11 +43,7 @@ extension TCPFlow {
         let tells = !wasEmpty || news.duplicate != nil || probe != .none
         if tells { repair(news, now: now, settings: settings, counters: &counters) }
 
-        if peerWindow > 0, case .persist = timer {
-            timer = .idle
-            backoff = 0
-            mustProbe = false
-        }
+        if case .persist = timer { settlePersist(madeProgress: news.progress > 0, now: now) }
         settleTimer(madeProgress: news.progress > 0, now: now, settings: settings)
         return outcome.union(.ready)
     }

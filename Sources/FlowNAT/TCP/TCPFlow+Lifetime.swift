@@ -92,7 +92,7 @@ extension TCPFlow {
         life.owesKeepalive = false
         counters.keepalives += 1
         buffer.clear()
-        write(.ack, at: highestSent - 1, payloadCount: 0, options: .none, into: buffer, now: now, settings: settings)
+        write(.ack, at: unacknowledged - 1, payloadCount: 0, options: .none, into: buffer, now: now, settings: settings)
         return true
     }
 

@@ -20,6 +20,7 @@ extension TCPFlow {
     mutating func lowerSegmentSize(toFit mtu: Int) -> FlowOutcome {
         let size = TCPFlow.maximumSegmentSize(mtu: mtu, isIPv4: addresses.source.address.isIPv4) - optionLength
         segmentSize = min(segmentSize, max(size, TCPFlow.minimumSegmentSize))
+        congestion.segment = segmentSize
         switch state {
         case .established, .closeWait, .finWait1, .closing, .lastAck: break
         case .opening, .synReceived, .finWait2, .timeWait: return []
@@ -28,6 +29,7 @@ extension TCPFlow {
         // As after a timeout, everything goes out again; but nothing was in doubt, and the window is as it was.
         undo.finish()
         records.markAllLost(forgettingSACK: false)
+        isRepairFree = !recovery.isRepairing || isRepairFree
         recovery = .timeout(until: nextSend, isDoubtful: false)
         probe = .none
         assumedDelivered = 0

@@ -107,7 +107,9 @@ extension TCPFlow {
     /// While the dial is undecided the application can only repeat its SYN, or give up.
     private mutating func receiveWhileOpening(_ segment: TCPHeader, now: Instant) -> FlowOutcome {
         if segment.flags.contains(.rst), segment.sequence == nextReceive { return .resetByPeer }
-        if segment.flags.contains(.syn), segment.flags.isDisjoint(with: [.ack, .rst, .fin]) {
+        if segment.flags.contains(.syn), segment.flags.isDisjoint(with: [.ack, .rst, .fin]),
+            segment.sequence == initialReceive
+        {
             noteRepeatedSYN(segment, now: now)
         }
         return []
@@ -268,8 +270,9 @@ extension TCPFlow {
         let possible = windowLimit - unreleased
         // Silly window avoidance (RFC 9293, section 3.8.6.2.2): tell of a good piece of window, not of every byte.
         // No less than `promiseWindow` opens, or the ACK would look like a duplicate.
+        // A window that is smaller than the application's segments is as good as shut.
         let least = min(segmentSize, windowLimit / 2)
-        let step = promised < segmentSize ? least : max(least, windowLimit / 4)
+        let step = promised < Int(announcedSize) ? least : max(least, windowLimit / 4)
         guard possible - promised >= step else { return [] }
         acknowledgment = .immediate
         return .ready

@@ -159,6 +159,7 @@ extension TCPFlow {
             guard unacknowledged >= point else { return false }
             settle(at: point)
         }
+        isRepairFree = false
         detection.noteRecovered()
         return true
     }
@@ -172,7 +173,8 @@ extension TCPFlow {
     mutating func enterTimeoutRecovery(counters: inout FlowCounters) {
         // Another timeout, or one that fast recovery could not prevent: the same flight is not punished twice (RFC 5681,
         // section 3.1).
-        let isFirst = !recovery.isRepairing
+        let isFirst = !recovery.isRepairing || isRepairFree
+        isRepairFree = false
         if isFirst { undo.begin(congestion.saved, from: unacknowledged, to: nextSend) }
         congestion.timeout(inFlight: inFlight, isFirst: isFirst)
         noteReduction()

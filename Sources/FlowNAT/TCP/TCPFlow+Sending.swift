@@ -185,8 +185,9 @@ extension TCPFlow {
     ) -> Bool {
         mustProbe = false
         counters.zeroWindowProbes += 1
-        _ = sendAgain(from: unacknowledged, text: 1, mayCarryFIN: false, into: buffer, now: now, settings: settings)
-        highestSent = SequenceNumber.later(highestSent, unacknowledged + 1)
+        let bytes = sendAgain(
+            from: unacknowledged, text: 1, mayCarryFIN: false, into: buffer, now: now, settings: settings)
+        highestSent = SequenceNumber.later(highestSent, unacknowledged + bytes)
         return true
     }
 
@@ -226,8 +227,7 @@ extension TCPFlow {
         if permitsSACK, !held.isEmpty || duplicate != nil {
             options.sack = held.blocks(after: nextReceive, duplicate: duplicate)
         }
-        // SND.NXT after a timeout lies behind what the peer has seen: an ACK goes out at the highest number.
-        write(.ack, at: highestSent, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
+        write(.ack, at: acceptableNumber, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
         duplicate = nil  // told once (RFC 2883, section 4)
         return true
     }

@@ -83,6 +83,16 @@ extension TCPFlow {
         }
     }
 
+    /// After an ACK. Probes end when the window has opened, and when they have carried away all that waited: a peer may take
+    /// their bytes and keep the window shut. One that takes a byte is asked again soon.
+    mutating func settlePersist(madeProgress: Bool, now: Instant) {
+        let hasEnded = peerWindow > 0 || (nextSend >= queueEnd && records.lostBytes == 0)
+        guard hasEnded || madeProgress else { return }
+        backoff = 0
+        mustProbe = false
+        timer = hasEnded ? .idle : .persist(at: now + roundTrip.timeout)
+    }
+
     // MARK: Which timer runs
 
     /// The retransmission timeout begins anew (RFC 6298, rules 5.1 and 5.3).
@@ -106,7 +116,11 @@ extension TCPFlow {
             startProbe(now: now, settings: settings)
         case .retransmit, .probe:
             startProbe(now: now, settings: settings)
-        case .reorder, .persist, .timeWait:
+        case .persist:
+            // A FIN went into the shut window.
+            mustProbe = false
+            startRetransmission(now: now)
+        case .reorder, .timeWait:
             break
         }
     }

@@ -120,6 +120,8 @@ struct TCPFlow: ~Copyable {
     var records: SendRecords
     var detection: LossDetection
     var recovery = RecoveryState.none
+    /// What is being repaired was too large for the path: no congestion, and no reduction was made for it.
+    var isRepairFree = false
     var rate = ProportionalRate.idle
     var undo: UndoState
     var probe = TailLossProbe.none
@@ -162,6 +164,8 @@ struct TCPFlow: ~Copyable {
     /// Both SYNs carried SACK-permitted (RFC 2018, section 2).
     let permitsSACK: Bool
     let windowLimit: Int
+    /// The MSS of our SYN-ACK: how large the application's segments may be.
+    let announcedSize: UInt16
     /// Bytes delivered to the owner that it has not released yet.
     var unreleased = 0
     var held = HeldSegments()
@@ -223,6 +227,7 @@ struct TCPFlow: ~Copyable {
         }
         ecn = ExplicitCongestion(syn: syn, settings: settings)
         let ours = TCPFlow.maximumSegmentSize(mtu: settings.pointee.mtu, isIPv4: addresses.source.address.isIPv4)
+        announcedSize = UInt16(clamping: ours)
         // RFC 9293, section 3.7.1: 536 (IPv4) or 1220 (IPv6) without the option. A tiny announced size would make us
         // send mostly headers, so there is a floor.
         let announced = syn.options.maximumSegmentSize.map(Int.init)
@@ -251,6 +256,12 @@ struct TCPFlow: ~Copyable {
     /// One past the last byte of the queue: where a FIN stands.
     var queueEnd: SequenceNumber { queueStart + sendQueue.count }
     var finHasBeenSent: Bool { isFinishing && highestSent > queueEnd }
+    /// Of a segment without text: SND.NXT, but never beyond the peer's window, where it would be dropped. A window probe
+    /// that was refused, and a window that has shrunk, leave more sent than the peer wants.
+    @inline(__always)
+    var acceptableNumber: SequenceNumber {
+        state == .synReceived ? nextSend : SequenceNumber.earlier(nextSend, unacknowledged + peerWindow)
+    }
     /// Sent and not acknowledged, whatever became of it.
     var inFlight: Int { nextSend - unacknowledged }
 }

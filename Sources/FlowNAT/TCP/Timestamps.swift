@@ -60,6 +60,8 @@ extension TCPFlow {
         // loss to the application. Section 5.3 has an ACK for everything; Linux (tcp_disordered_ack) makes the same
         // exception.
         if isPure, segment.sequence == nextReceive, segment.acknowledgment <= unacknowledged { return [] }
+        // Two ends that each take the other's timestamps for old would answer each other for ever.
+        guard mayAnswerUnacceptable(isEmpty: isPure, now: now, counters: &counters) else { return [] }
         acknowledgment = .immediate
         return .ready
     }
@@ -69,7 +71,7 @@ extension TCPFlow {
     mutating func noteTimestamps(_ segment: TCPHeader, now: Instant) {
         guard timestamps != nil, let option = segment.options.timestamps else { return }
         if segment.flags.contains(.ack) { lastEcho = option.echo }
-        if segment.sequence <= lastAcknowledgmentSent, timestamps!.age(of: option.value) >= 0 {
+        if segment.sequence <= lastAcknowledgmentSent, !timestamps!.isOld(option.value, now: now) {
             timestamps!.update(option.value, now: now)
         }
     }

@@ -91,7 +91,9 @@ struct AssociationTable: ~Copyable {
             return association.pointee.id
         }
         evicted = makeRoom(for: source.address, settings: settings, counters: &counters)
-        guard count < settings.pointee.maximumAssociations, settings.pointee.maximumAssociationsPerSource > 0 else { return nil }
+        guard count < settings.pointee.maximumAssociations, settings.pointee.maximumAssociationsPerSource > 0 else {
+            return nil
+        }
         return insert(source, to: destination, now: now, settings: settings, counters: &counters)
     }
 
@@ -128,7 +130,8 @@ struct AssociationTable: ~Copyable {
         pointer.initialize(
             to: Association(
                 id: AssociationID(slot: slot, generation: generations[Int(slot)]), source: source, sourceRecord: record,
-                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.pointee.mtu, pool: pool, now: now))
+                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.pointee.mtu, pool: pool, now: now)
+        )
         recencyLinks.append(slot, to: &recency)
         sourceLinks.append(slot, to: &sourceRecords[record])
         schedule(pointer, settings: settings)
