@@ -80,14 +80,37 @@ struct FlowOutcome: OptionSet {
 /// Receiving is in TCPFlow+Receiving, acknowledgments in TCPFlow+Acknowledging, sending in TCPFlow+Sending, timers in
 /// TCPFlow+Timers.
 struct TCPFlow: ~Copyable {
+    // The order is that of use: with ten thousand flows each line of the cache that a segment touches comes from memory.
+    // What every segment asks for stands first, in either direction; repairs and the rare stand last.
+
     let id: FlowID
     let addresses: FlowAddresses
     var state = TCPState.opening
+    /// In the owner's list of ready flows.
+    var isReady = false
+    var isDrainQueued = false
+    /// The owner has nothing more to send: a FIN follows the queue.
+    var isFinishing = false
+    /// One byte goes out although the window is shut.
+    var mustProbe = false
+    /// Both SYNs carried SACK-permitted (RFC 2018, section 2).
+    let permitsSACK: Bool
+    /// The peer has sent SACK blocks, so that losses are found by them. One that permits them may still send none.
+    var hasSACKed = false
+    /// Rcv.Wind.Shift (RFC 7323); zero where the peer did not offer scaling.
+    var windowShift: UInt8
+    /// Snd.Wind.Shift (RFC 7323).
+    var peerWindowShift: UInt8 = 0
+    let peerScalesWindow: Bool
 
-    // MARK: Sending, towards the application
+    // MARK: Both directions
 
-    /// ISS.
-    let initialSend: SequenceNumber
+    /// RCV.NXT.
+    var nextReceive: SequenceNumber
+    /// The right edge of the window that was promised; it never moves left.
+    var windowEdge: SequenceNumber
+    /// Last.ACK.sent (RFC 7323, section 4.3).
+    var lastAcknowledgmentSent: SequenceNumber
     /// SND.UNA: the oldest number not acknowledged.
     var unacknowledged: SequenceNumber
     /// SND.NXT: what is sent next. Goes back only for a SYN-ACK that is repeated.
@@ -96,103 +119,79 @@ struct TCPFlow: ~Copyable {
     var highestSent: SequenceNumber
     /// The sequence number of the first byte of `sendQueue`.
     var queueStart: SequenceNumber
-    /// Bytes for the application: sent and not acknowledged, then not yet sent.
-    var sendQueue: BlockQueue
-    /// The owner has nothing more to send: a FIN follows the queue.
-    var isFinishing = false
-    /// SND.WND, scaled up.
-    var peerWindow = 0
-    /// MAX.SND.WND (RFC 5961, section 5).
-    var largestPeerWindow = 0
     /// Segment of the last window update: SND.WL1, SND.WL2.
     var windowSequence: SequenceNumber
     var windowAcknowledgment: SequenceNumber
-    /// Snd.Wind.Shift (RFC 7323).
-    var peerWindowShift: UInt8 = 0
+    /// TSecr of the last acceptable ACK; nil without timestamps (RFC 3522 compares it with what was sent).
+    var lastEcho: UInt32?
+    /// SND.WND, scaled up.
+    var peerWindow = 0
+    /// Bytes delivered to the owner that it has not released yet.
+    var unreleased = 0
+    /// Bytes received since the last ACK.
+    var unacknowledgedBytes = 0
+    let windowLimit: Int
     /// Payload bytes of a segment to the application, its options counted off.
     var segmentSize: Int
+    /// Nil where the SYN carried none (RFC 7323, section 3.2).
+    var timestamps: Timestamps?
+    var acknowledgment = AcknowledgmentTimer.none
+    var timer = SendTimer.idle
+    /// The flow's earliest entry in the owner's deadline heap.
+    var scheduled: Instant?
+    var probe = TailLossProbe.none
+    /// Timeouts in a row without any answer.
+    var unanswered = 0
+    var held = HeldSegments()
+    /// For the tables and the snapshot.
+    var life = FlowLife()
+    var ecn: ExplicitCongestion
 
-    // MARK: Recovery
+    // MARK: Sending, towards the application
 
-    var congestion: CongestionWindow
-    var roundTrip: RoundTripEstimator
+    /// Neighbours in the owner's list of ready flows.
+    var nextReady: UInt32?
+    var previousReady: UInt32?
+    /// Bytes for the application: sent and not acknowledged, then not yet sent.
+    var sendQueue: BlockQueue
     /// What was sent and is not acknowledged.
     var records: SendRecords
+    var congestion: CongestionWindow
+    var roundTrip: RoundTripEstimator
     var detection: LossDetection
+    /// When something was sent last that is acknowledged.
+    var lastSent = Instant(nanoseconds: 0)
+    /// When the retransmission timeout is due, while another timer runs before it.
+    var retransmitDue = Instant(nanoseconds: 0)
+    /// How often the timeout was doubled. Only a new measurement takes that back, not progress alone: where the round
+    /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
+    var backoff = 0
+    /// MAX.SND.WND (RFC 5961, section 5).
+    var largestPeerWindow = 0
+    /// Bytes acknowledged by the application that the owner has not been told of.
+    var drained = 0
     var recovery = RecoveryState.none
+    /// Timeouts in a row without progress.
+    var attempts = 0
+    /// Without SACK: bytes that duplicate ACKs say have arrived somewhere.
+    var assumedDelivered = 0
+    var duplicateAcknowledgments = 0
+
+    // MARK: Repairs, and the rare
+
     /// What is being repaired was too large for the path: no congestion, and no reduction was made for it.
     var isRepairFree = false
     var rate = ProportionalRate.idle
     var undo: UndoState
-    var probe = TailLossProbe.none
-    /// The peer has sent SACK blocks, so that losses are found by them. One that permits them may still send none.
-    var hasSACKed = false
-    /// Without SACK: bytes that duplicate ACKs say have arrived somewhere.
-    var assumedDelivered = 0
-    /// When the retransmission timeout is due, while another timer runs before it.
-    var retransmitDue = Instant(nanoseconds: 0)
-    /// When something was sent last that is acknowledged.
-    var lastSent = Instant(nanoseconds: 0)
-    /// Timeouts in a row without progress.
-    var attempts = 0
-    /// Timeouts in a row without any answer.
-    var unanswered = 0
-    /// How often the timeout was doubled. Only a new measurement takes that back, not progress alone: where the round
-    /// trip is longer than the timeout, nothing would ever be measured (Karn; RFC 6298, section 5).
-    var backoff = 0
-    var duplicateAcknowledgments = 0
-    /// One byte goes out although the window is shut.
-    var mustProbe = false
-    var ecn: ExplicitCongestion
-    /// TSecr of the last acceptable ACK; nil without timestamps (RFC 3522 compares it with what was sent).
-    var lastEcho: UInt32?
-
-    /// Type and code of the last ICMP error about this flow.
-    var softError: (type: UInt8, code: UInt8)?
-
-    // MARK: Receiving, from the application
-
-    /// IRS.
-    let initialReceive: SequenceNumber
-    /// RCV.NXT.
-    var nextReceive: SequenceNumber
-    /// The right edge of the window that was promised; it never moves left.
-    var windowEdge: SequenceNumber
-    /// Rcv.Wind.Shift (RFC 7323); zero where the peer did not offer scaling.
-    var windowShift: UInt8
-    let peerScalesWindow: Bool
-    /// Both SYNs carried SACK-permitted (RFC 2018, section 2).
-    let permitsSACK: Bool
-    let windowLimit: Int
-    /// The MSS of our SYN-ACK: how large the application's segments may be.
-    let announcedSize: UInt16
-    /// Bytes delivered to the owner that it has not released yet.
-    var unreleased = 0
-    var held = HeldSegments()
-    var acknowledgment = AcknowledgmentTimer.none
-    /// Bytes received since the last ACK.
-    var unacknowledgedBytes = 0
-    /// Nil where the SYN carried none (RFC 7323, section 3.2).
-    var timestamps: Timestamps?
-    /// Last.ACK.sent (RFC 7323, section 4.3).
-    var lastAcknowledgmentSent: SequenceNumber
     /// Text that came twice, for the next ACK (RFC 2883).
     var duplicate: SACKBlock?
-
-    // MARK: Timers and the owner's lists
-
-    var timer = SendTimer.idle
-    /// The flow's earliest entry in the owner's deadline heap.
-    var scheduled: Instant?
-    var isReady = false
-    /// Neighbours in the owner's list of ready flows.
-    var nextReady: UInt32?
-    var previousReady: UInt32?
-    /// Bytes acknowledged by the application that the owner has not been told of.
-    var drained = 0
-    var isDrainQueued = false
-    /// For the tables and the snapshot.
-    var life = FlowLife()
+    /// Type and code of the last ICMP error about this flow.
+    var softError: (type: UInt8, code: UInt8)?
+    /// ISS and IRS.
+    let initialSend: SequenceNumber
+    let initialReceive: SequenceNumber
+    /// The MSS of our SYN-ACK: how large the application's segments may be.
+    let announcedSize: UInt16
 
     /// A flow that has just heard a SYN.
     init(
