@@ -45,7 +45,7 @@ extension TCPFlow {
 
         if case .persist = timer { settlePersist(madeProgress: news.progress > 0, now: now) }
         settleTimer(madeProgress: news.progress > 0, now: now, settings: settings)
-        return outcome.union(.ready)
+        return hasSentAll ? outcome : outcome.union(.ready)
     }
 
     /// SND.WND moves only with segments newer than the last that set it. One that acknowledges more is newer too,
