@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from bed import Bed, Failure, expect
+from bed import DESTINATION, Bed, Failure, expect
 
 # Samples of memory, in seconds.
 INTERVAL = 5
@@ -30,11 +30,11 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
     with Bed(programs, flowtun) as bed:
         bed.start_linkem(**LAN)
         bed.start_flowtun(QUEUE, flows=4 * flows, time_wait=TIME_WAIT, memory=MEMORY, send_queue=256 << 10)
-        print(f"{flows} flows for {seconds} s, up to {largest} bytes each; LAN: {LAN}")
+        print(f"{flows} flows for {seconds} s, half IPv4 and half IPv6, up to {largest} bytes each; LAN: {LAN}")
         print(HEADER, flush=True)
         started = time.monotonic()
         load = bed.start_load(
-            "mixed", flows=flows, seconds=seconds, largest=largest, seed=seed, spread=50, limit=seconds + WIND_DOWN)
+            "mixed", also=DESTINATION[6], flows=flows, seconds=seconds, largest=largest, seed=seed, spread=50, limit=seconds + WIND_DOWN)
         samples = []
         before, before_time = bed.counters(), time.monotonic()
         while load.poll() is None:
