@@ -52,9 +52,10 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
                 f"{counters['opened']:>7} {rate('bytesIn'):>9.1f} {rate('bytesOut'):>10.1f} "
                 f"{counters['retransmissions']:>8} {counters['timeouts']:>8}", flush=True)
             before, before_time = counters, now
+        print_counters(bed)
         result = bed.finish_load(load)
         counters = bed.expect_settled(60)
-        print_summary(result, counters, bed.queue_drops())
+        print_summary(result, counters)
         # While flows wind down there are fewer of them: memory is judged by the time before.
         judge([memory for at, memory in samples if at <= seconds])
 
@@ -68,7 +69,16 @@ def judge(memory):
     expect(last <= middle + MARGIN, "memory grew")
 
 
-def print_summary(result, counters, queue_drops):
+def print_counters(bed):
+    """What helps to understand a failure: everything that FlowNAT counted, and what became of packets on their way to it."""
+    counters = {name: number for name, number in bed.counters().items() if number}
+    print("FlowNAT: " + ", ".join(f"{name} {number}" for name, number in counters.items()))
+    print(f"lost at the TUN's queue: {bed.queue_drops()}")
+    for name, way in zip(("to FlowNAT", "to the application"), bed.stop_linkem()):
+        print(f"LAN {name}: " + ", ".join(f"{key} {number}" for key, number in way.items()), flush=True)
+
+
+def print_summary(result, counters):
     kinds = ", ".join(f"{count} {kind}" for kind, count in result["kinds"].items() if count)
     gigabytes = (result["bytes_up"] + result["bytes_down"]) / 1e9
     print(
@@ -76,7 +86,7 @@ def print_summary(result, counters, queue_drops):
         f"kernel's congestion control {result['cc']}; {kinds}")
     print(
         f"resent: kernel {result['retransmitted']}, FlowNAT {counters['retransmissions']}; FlowNAT's timeouts {counters['timeouts']}; "
-        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}; lost at the TUN's queue {queue_drops}")
+        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}")
 
 
 def report(programs, flowtun, seconds, flows, largest, seed):

@@ -57,6 +57,7 @@ struct connection {
     uint64_t pause_at;            /* bytes, sent and seen together; UINT64_MAX for none */
     double pause_for;
     double wake, resume, last_progress; /* 0 for none; `resume` ends a pause */
+    uint64_t moved;               /* acknowledged and received when last asked */
 };
 
 static struct { uint64_t flows, count, bytes, seed, largest, spread, hold, sequence, barrier; double seconds, limit, cross, stall; const char *cc; }
@@ -124,6 +125,16 @@ static struct tcp_info info_of(const struct connection *c) {
     struct tcp_info i; socklen_t n = sizeof i; memset(&i, 0, sizeof i);
     getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &i, &n);
     return i;
+}
+
+/* Whether nothing went over the wire either: a full socket buffer may take longer than `stall` to go out. */
+static int stands_still(struct connection *c) {
+    struct tcp_info i = info_of(c);
+    uint64_t moved = i.tcpi_bytes_acked + i.tcpi_bytes_received;
+    if (moved == c->moved) return 1;
+    c->moved = moved;
+    c->last_progress = now_s();
+    return 0;
 }
 
 /* MARK: the end of a connection */
@@ -466,7 +477,7 @@ int main(int argc, char **argv) {
                 if (c->resume > 0 && c->resume <= now) { c->resume = 0; c->pause_at = UINT64_MAX; step(c); }
                 if (c->fd >= 0 && c->wake > 0 && c->wake <= now) wake(c, now);
                 if (c->fd >= 0 && c->again) { step(c); any_again |= c->again; }
-                if (c->fd >= 0 && !c->barred && now - c->last_progress > option.stall) fail(c, "nothing for %g s", option.stall);
+                if (c->fd >= 0 && !c->barred && now - c->last_progress > option.stall && stands_still(c)) fail(c, "nothing for %g s", option.stall);
             }
             if (barrier_up && established >= option.flows) { barrier_up = 0; lift_barrier(); }
         }
