@@ -57,9 +57,11 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
                 f"{counters['opened']:>7} {rate('bytesIn'):>9.1f} {rate('bytesOut'):>10.1f} "
                 f"{counters['retransmissions']:>8} {counters['timeouts']:>8}", flush=True)
             before, before_time = counters, now
-        print_counters(bed)
-        result = bed.finish_load(load)
-        counters = bed.expect_settled(60)
+        try:
+            result = bed.finish_load(load)
+            counters = bed.expect_settled(60)
+        finally:
+            print_counters(bed)
         print_summary(result, counters)
         # While flows wind down there are fewer of them: memory is judged by the time before.
         judge([memory for at, memory in samples if at <= seconds])
