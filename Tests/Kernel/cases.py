@@ -38,7 +38,7 @@ def matrix_of_faults(bed, wide):
 
 
 def ten_thousand_connections(bed, wide):
-    """Opened all at once by sockets of the kernel, ended in ten ways, again and again: no state is left, memory gets flat."""
+    """Opened all at once by sockets of the kernel and ended in ten ways, in rounds: no state is left, memory gets flat."""
     for offload in ("on", "off"):
         bed.start_flowtun(offload=offload, flows=20_000, time_wait=1000, send_queue=65_536)
         memory, flat, turn = Memory(), 0, 0
@@ -195,7 +195,7 @@ _NARROW = ((1400, 1300), (1280, 1500), (1300, 1280))
 
 
 def path_mtu(bed, wide):
-    """A router on the way has smaller MTUs than both ends know of; its ICMP errors reach both, and transfers come through."""
+    """A router on the way has smaller MTUs than both ends know of; they hear of it by ICMP, and transfers come through."""
     narrow_ways = itertools.cycle(_NARROW)
     for offload in ("on", "off"):
         for family in (4, 6):
@@ -226,11 +226,12 @@ def narrow(bed, family, down, up):
     option = "-6 " if family == 6 else ""
     application, flows = ("2001:db8:1::1", "2001:db8:7::/64") if family == 6 else ("192.0.2.1", "198.51.100.0/24")
     bed.batch(bed.gw, [
-        f"{option}route replace {application} dev lan mtu lock {down}", f"{option}route replace {flows} dev flow0 mtu lock {up}"])
+        f"{option}route replace {application} dev lan mtu lock {down}",
+        f"{option}route replace {flows} dev flow0 mtu lock {up}"])
     bed.batch(bed.app, [f"{option}route flush cache"])
 
 
 CASES = [
-    what_connect_says, datagrams.udp_sockets, datagrams.udp_over_a_bad_lan, path_mtu, simultaneous_close, wrapping_sequence_numbers, connections_over_a_bad_lan,
-    ten_thousand_connections, suspended_reader, paused_consumer, matrix_of_faults,
+    what_connect_says, simultaneous_close, datagrams.udp_sockets, datagrams.udp_over_a_bad_lan, path_mtu,
+    wrapping_sequence_numbers, connections_over_a_bad_lan, ten_thousand_connections, suspended_reader, paused_consumer, matrix_of_faults,
 ]

@@ -9,16 +9,16 @@ from bed import DESTINATION, Bed, Failure, expect
 INTERVAL = 5
 # What the last third may lie above the middle third: a few blocks more in use, no trend.
 MARGIN = 8 << 20
-# Until a flow of which nothing goes over the wire is taken for dead, in seconds. Where the processors are busy elsewhere the kernel
-# measures round trips of seconds, and its timeouts double to two minutes.
+# Until a flow of which nothing goes over the wire is taken for dead, in seconds. When the processors are busy elsewhere the
+# kernel measures round trips of seconds, and its timeouts double to two minutes.
 STALL = 280
 # Until the open flows have ended, after they were told to, in seconds.
 WIND_DOWN = 400
 LAN = {"loss": 2, "reorder": 2, "delay": 5, "jitter": 2, "rate": 400, "queue": 2000, "seed": 1}
 # How long TIME-WAIT is, milliseconds: a FIN whose ACKs are lost comes again after seconds.
 TIME_WAIT = 20_000
-# Packets that the kernel keeps for flowtun: more than a TUN has without, or it would lose more than the LAN; not so many that they
-# wait for seconds when the processors are busy elsewhere.
+# Packets that the kernel keeps for flowtun: more than a TUN's beginning, so that the LAN loses most; few enough not to wait
+# for seconds when the processors are busy elsewhere.
 QUEUE = 5_000
 # FlowNAT's buffers in all, MiB.
 MEMORY = 256

@@ -3,8 +3,8 @@
 
   udpload.py ADDRESS echo|errors|deaf [KEY=VALUE...]
 
-echo: each socket has `window` sends under way and sends the next when all is answered. errors: what a connected socket is told by
-each port that takes nothing. deaf: sockets that are closed before the answer comes. A socket's destinations differ.
+echo: each socket has `window` sends under way and sends the next when all is answered. errors: what a connected socket is told
+by each port that takes nothing. deaf: sockets that are closed before the answer comes. A socket's destinations differ.
 
   sockets=N  (1)      count=N    sends of each socket (1)      window=N  (1)          least=N, most=N  bytes (0, 1400)
   segments=N datagrams of one size in a send, cut by the kernel (UDP_SEGMENT); 1 without
@@ -28,7 +28,8 @@ import time
 ECHO, REFUSED, HOST_UNREACHABLE, PROHIBITED = 7, 26, 28, 29
 IP_RECVERR, IPV6_RECVERR, UDP_SEGMENT, UDP_GRO, SO_RCVBUFFORCE = 11, 25, 103, 104, 33
 
-options = {"sockets": 1, "count": 1, "window": 1, "least": 0, "most": 1400, "segments": 1, "patience": 10, "spread": 20, "seed": 1}
+options = {
+    "sockets": 1, "count": 1, "window": 1, "least": 0, "most": 1400, "segments": 1, "patience": 10, "spread": 20, "seed": 1}
 
 
 class Client:
@@ -89,7 +90,8 @@ def open_socket(base):
 
 
 def echo(base):
-    result = {"sent": options["sockets"] * options["count"] * options["segments"], "answered": 0, "wrong": 0, "lost": 0, "joined": 0}
+    sent = options["sockets"] * options["count"] * options["segments"]
+    result = {"sent": sent, "answered": 0, "wrong": 0, "lost": 0, "joined": 0}
     clients = {}
     poller = select.poll()
     for index in range(options["sockets"]):
