@@ -15,6 +15,9 @@ final class FlowServer {
         var corrupt = 0
         /// Times that there was no memory to write into.
         var starved = 0
+        var datagramsEchoed = 0
+        /// Echoes that FlowNAT did not take.
+        var datagramsUnsent = 0
     }
 
     let pool: BlockPool
@@ -25,6 +28,8 @@ final class FlowServer {
     /// Connections with something to do.
     private var due: [Connection] = []
     private var deadlines = DeadlineHeap()
+    /// What came by UDP in the packet that is being handled.
+    private var datagrams = DatagramBatch()
     /// Connections that found no memory; they try again a little later.
     private var starved: [Connection] = []
     private var retryAt: Instant?
@@ -45,14 +50,18 @@ final class FlowServer {
     var nextDeadline: Instant? { earliest(nat.nextDeadline, earliest(deadlines.next, retryAt)) }
 
     func handle(_ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant) {
-        nat.handle(packet, offload: offload, now: now) { id, bytes in
-            guard let connection = connection(id) else { return bytes.count }
-            markDue(connection)
-            let count = connection.take(bytes, now: now)
-            counters.bytesTaken += count
-            return count
-        }
+        nat.handle(
+            packet, offload: offload, now: now,
+            deliver: { id, bytes in
+                guard let connection = connection(id) else { return bytes.count }
+                markDue(connection)
+                let count = connection.take(bytes, now: now)
+                counters.bytesTaken += count
+                return count
+            },
+            datagrams: { datagrams.append($0, $1, $2) })
         carryOutEvents(now: now)
+        datagrams.drain { answer($0, $1, $2, now: now) }
     }
 
     func handleTimeout(now: Instant) {
@@ -113,7 +122,7 @@ final class FlowServer {
                     markDue(connection)
                 }
             case .reset(let id), .closed(let id): if let connection = connection(id) { forget(connection) }
-            case .associationEnded, .datagramRefused: break  // flowtun carries TCP alone
+            case .associationEnded, .datagramRefused: break  // nothing is kept of associations
             }
         }
     }
@@ -147,6 +156,21 @@ final class FlowServer {
     }
 
     // MARK: - Services
+
+    /// What `Service` says of the port, as far as it has a meaning for a datagram; the other ports refuse.
+    private func answer(
+        _ id: AssociationID, _ destination: Endpoint, _ payload: UnsafeRawBufferPointer, now: Instant
+    ) {
+        let service = Service(rawValue: destination.port) ?? .refuse
+        switch service.answer {
+        case .accept where service == .echo:
+            let isSent = nat.sendDatagram(id, from: destination, payload)
+            if isSent { counters.datagramsEchoed += 1 } else { counters.datagramsUnsent += 1 }
+        case .accept: nat.rejectDatagram(id, to: destination, .refused, now: now)
+        case .reject(let reason): nat.rejectDatagram(id, to: destination, reason, now: now)
+        case .ignore: break
+        }
+    }
 
     private func wake(_ connection: Connection, now: Instant) {
         switch connection.service {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// FlowNAT between a real TUN device and itself, for the tests against the kernel's TCP; no part of what is shipped.
+/// FlowNAT between a real TUN device and itself, for the tests against the kernel's TCP and UDP; no part of what is shipped.
 @main
 enum FlowTUN {
     static func main() {

@@ -7,7 +7,7 @@ struct Options {
         usage: flowtun [OPTION...]
 
         Makes a TUN device, ends every TCP connection that comes out of it with FlowNAT, and serves it by its destination
-        port (Service.swift). Prints its counters at SIGUSR1, and at the end, which SIGTERM brings.
+        port (Service.swift); datagrams of UDP to port 7 are echoed. Prints its counters at SIGUSR1, and at the end, which SIGTERM brings.
 
           --name NAME               of the TUN device; flow0 without
           --offload on|off          super-segments and partial checksums

@@ -23,6 +23,7 @@ final class Program: EventHandler {
         tun = try TunDevice(name: options.name, offload: options.offload)
         var settings = options.flows
         settings.offload = tun.offload.contains(.tso4)
+        settings.udpOffload = tun.offload.contains(.uso4)
         var random = SystemRandom()
         server = FlowServer(
             settings: settings, pool: BlockPool(byteLimit: options.memory), sendQueueLimit: options.sendQueue,
@@ -87,7 +88,9 @@ final class Program: EventHandler {
             "flows left \(server.nat.flowCount)", "active flows left \(server.nat.activeFlowCount)",
             "connections left \(server.connectionCount)", "blocks left \(server.pool.outstanding)",
             "most blocks \(server.pool.highWater)", "blocks refused \(server.pool.refused)",
-            "offload \(tun.offload.contains(.tso4) ? 1 : 0)", "end",
+            "associations left \(server.nat.associationCount)",
+            "offload \(tun.offload.contains(.tso4) ? 1 : 0)", "datagram offload \(tun.offload.contains(.uso4) ? 1 : 0)",
+            "end",
         ]
         print(lines.joined(separator: "\n"))
     }

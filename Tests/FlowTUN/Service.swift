@@ -7,7 +7,7 @@ import Primitives
 /// count of bytes. An *account* is what flowtun answers at the client's FIN: the count of bytes that it took and their
 /// digest, in the same form.
 enum Service: UInt16, CaseIterable {
-    /// Sends back all that comes.
+    /// Sends back all that comes; UDP has this service too.
     case echo = 7
     /// Takes all, and answers with an account.
     case sink = 9

@@ -42,6 +42,7 @@ def build_programs(folder):
     for name in ("linkem", "flowload"):
         source = HERE / "programs" / f"{name}.c"
         subprocess.run([compiler, "-O2", "-o", str(folder / name), str(source), "-lm"], check=True)
+    shutil.copy(HERE / "programs" / "udpload.py", folder)
 
 
 class Bed:
@@ -156,6 +157,14 @@ class Bed:
         arguments = [f"{key}={value}" for key, value in settings.items()]
         self.linkem = self._start(self.link, "linkem", self.programs / "linkem", "a", "b", *arguments)
 
+    def stop_linkem(self):
+        """Cuts the LAN; what linkem counted, towards FlowNAT and towards the application."""
+        self._stop(self.linkem)
+        self.linkem = None
+        lines = [line.split() for line in self._log("linkem").splitlines()]
+        expect(len(lines) == 2, f"linkem ended without its counters:\n{self._log('linkem')}")
+        return tuple({name: int(number) for name, number in zip(line[::2], line[1::2])} for line in lines)
+
     def start_flowtun(self, queue=500, **options):
         """Options as flowtun has them, with _ for -; the TUN's MTU is that of the LAN without `mtu`.
 
@@ -193,6 +202,16 @@ class Bed:
         pairs = (line.rsplit(" ", 1) for line in block.splitlines())
         return {name: int(number) for name, number in (pair for pair in pairs if len(pair) == 2) if number.isdigit()}
 
+    def kernel_counters(self):
+        """The application's namespace since it was made: nstat's names and numbers."""
+        counters = {}
+        for file in ("snmp", "netstat"):
+            lines = self.inside(self.app, "cat", f"/proc/net/{file}").splitlines()
+            for names, values in zip(lines[::2], lines[1::2]):
+                family = names.split()[0].removesuffix(":")
+                counters |= {family + name: int(value) for name, value in zip(names.split()[1:], values.split()[1:])}
+        return counters
+
     def queue_drops(self):
         """Packets lost since flowtun fell behind: they came when the TUN's queue was full."""
         return int(self.inside(self.gw, "cat", "/sys/class/net/flow0/statistics/tx_dropped"))
@@ -201,12 +220,12 @@ class Bed:
         """Resident bytes of flowtun."""
         return resident(self.flowtun.pid)
 
-    def start_load(self, kind, *, family=4, direct=False, **settings):
-        """flowload in the background; `finish_load` gives its result."""
+    def start_load(self, kind, *, program="flowload", family=4, direct=False, **settings):
+        """flowload, or udpload.py, in the background; `finish_load` gives its result."""
         arguments = [f"{key}={value}" for key, value in settings.items() if value is not None]
         namespace = self.gw if direct else self.app
         process = subprocess.Popen(
-            ["ip", "netns", "exec", namespace, str(self.programs / "flowload"), DESTINATION[family], kind, *arguments],
+            ["ip", "netns", "exec", namespace, str(self.programs / program), DESTINATION[family], kind, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.processes.append(process)
         return process

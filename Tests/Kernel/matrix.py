@@ -1,8 +1,12 @@
-"""Transfers over a bad LAN: every pair of circumstances in `make test`, the whole grid of the LAN's faults in `make soak`."""
+"""Transfers over a bad LAN: every pair of circumstances in `make test`, the whole grid of the LAN's faults in `make soak`.
+
+Each cell shows that the LAN was as bad as it should be (`expect_faults`), and that the ends saw it (`expect_effect`).
+"""
 
 import concurrent.futures
 import contextlib
 import itertools
+import math
 import queue
 import random
 
@@ -32,6 +36,11 @@ BYTES = {
 }
 # Cells at once: most wait for the LAN's delay, and not for a processor.
 WORKERS = 3
+# In percent of frames.
+DUPLICATED, REORDERED = 2, 3
+# Frames that are too few for one to be late for certain, and faults that are too few to have had an effect for certain: what
+# was lost may have had a duplicate, what was overtaken may have come again.
+FEW_FRAMES, FEW_FAULTS = 1000, 5
 # Without SACK the kernel finds one loss a round trip: less is enough.
 WITHOUT_SACK = 0.4
 # A transfer that takes longer has failed, in seconds.
@@ -78,14 +87,14 @@ def link_settings(cell, seed):
     settings = {"loss": cell["loss"], "delay": cell["delay"], "rate": RATE, "queue": QUEUE, "seed": seed}
     if cell["fault"] in ("reorder", "both"):
         # linkem lets frames overtake what is in flight: nothing is, without delay.
-        settings |= {"reorder": 3} if cell["delay"] else {"jitter": 1}
+        settings |= {"reorder": REORDERED} if cell["delay"] else {"jitter": 1}
     if cell["fault"] in ("dup", "both"):
-        settings["dup"] = 2
+        settings["dup"] = DUPLICATED
     return settings
 
 
 def run_cell(bed, cell, seed):
-    """One transfer, checked to the last byte; returns the client's result and FlowNAT's counters."""
+    """One transfer, checked to the last byte; returns the client's result, FlowNAT's counters and the LAN's."""
     mtu = cell["mtu"] if cell["family"] == 4 else max(cell["mtu"], 1280)
     if mtu != bed.mtu:
         bed.set_mtu(mtu)
@@ -94,26 +103,61 @@ def run_cell(bed, cell, seed):
         f"net.ipv4.tcp_window_scaling={cell['scaling']}", f"net.ipv4.tcp_ecn={cell['ecn']}")
     bed.start_linkem(**link_settings(cell, seed))
     bed.start_flowtun(offload=cell["offload"], time_wait=200)
+    kernel_before = bed.kernel_counters()
     size = int(BYTES[cell["loss"], cell["delay"]] * (1 if cell["sack"] else WITHOUT_SACK))
     result = bed.load(
         cell["way"], family=cell["family"], bytes=size, seed=seed, limit=LIMIT, cc=congestion_control(cell["cc"]))
     counters = bed.expect_settled()
     expect(counters["offload"] == (1 if cell["offload"] == "on" else 0), f"offload is not {cell['offload']}")
-    return result, counters
+    kernel = {name: number - kernel_before[name] for name, number in bed.kernel_counters().items()}
+    up, down = bed.stop_linkem()
+    expect_faults(cell, {name: up[name] + down[name] for name in up})
+    # Text that is wholly old lies outside the window.
+    expect_effect(
+        "FlowNAT", up, resent=result["retransmitted"], again=counters["duplicates"] + counters["outsideWindow"],
+        early=counters["outOfOrder"])
+    expect_effect(
+        "the kernel", down, resent=counters["retransmissions"],
+        again=kernel["TcpExtDelayedACKLost"] + kernel["TcpExtTCPOFOMerge"], early=kernel["TcpExtTCPOFOQueue"])
+    return result, counters, (up, down)
+
+
+def expect_faults(cell, link):
+    """The LAN lost, doubled and reordered as it was told, and nothing else."""
+    frames = link["forwarded"] + link["lost"] + link["overflowed"]
+    duplicated = DUPLICATED if cell["fault"] in ("dup", "both") else 0
+    for name, percent in (("lost", cell["loss"]), ("duplicated", duplicated)):
+        wanted = frames * percent / 100
+        # Four standard deviations.
+        is_near = abs(link[name] - wanted) <= 4 * math.sqrt(wanted)
+        expect(is_near, f"of {frames} frames the LAN {name} {link[name]}, not {percent} %")
+    if cell["fault"] in ("none", "dup"):
+        expect(link["late"] == 0, f"the LAN reordered {link['late']} frames")
+    elif frames >= FEW_FRAMES:
+        expect(link["late"] > 0, f"the LAN kept {frames} frames in order")
+
+
+def expect_effect(receiver, link, *, resent, again, early):
+    """What the LAN did to text on its way to one end shows in the counters of the ends."""
+    for fault, effect, what in (("lost", resent, "sent again"), ("duplicated", again, "seen twice"), ("late", early, "early")):
+        number = link[f"{fault}_large"]
+        expect(effect > 0 or number < FEW_FAULTS, f"{number} segments to {receiver} were {fault}, but none was {what}")
 
 
 HEADER = (
     f"{'loss':>4} {'fault':<7} {'delay':>5} {'way':<4} {'offl':<4} {'mtu':>4} {'ip':>2} {'sack':>4} {'ts':>2} {'ws':>2} {'ecn':>3} "
-    f"{'cc':<5} {'Mbit/s':>8} {'s':>6} {'kernel resent':>13} {'FlowNAT resent':>14} {'timeouts':>8}"
+    f"{'cc':<5} {'Mbit/s':>8} {'s':>6} {'kernel resent':>13} {'FlowNAT resent':>14} {'timeouts':>8} "
+    f"{'lost':>5} {'dup':>5} {'late':>5}"
 )
 
 
-def row(cell, result, counters):
+def row(cell, result, counters, link):
+    lost, duplicated, late = (sum(way[name] for way in link) for name in ("lost", "duplicated", "late"))
     return (
         f"{cell['loss']:>3}% {cell['fault']:<7} {cell['delay']:>2} ms {cell['way']:<4} {cell['offload']:<4} {cell['mtu']:>4} "
         f"{cell['family']:>2} {cell['sack']:>4} {cell['timestamps']:>2} {cell['scaling']:>2} {cell['ecn']:>3} "
         f"{result['cc']:<5} {result['mbit']:>8.2f} {result['seconds']:>6.2f} {result['retransmitted']:>13} "
-        f"{counters['retransmissions']:>14} {counters['timeouts']:>8}"
+        f"{counters['retransmissions']:>14} {counters['timeouts']:>8} {lost:>5} {duplicated:>5} {late:>5}"
     )
 
 

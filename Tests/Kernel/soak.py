@@ -3,19 +3,23 @@
 import statistics
 import time
 
-from bed import Bed, Failure, expect
+from bed import DESTINATION, Bed, Failure, expect
 
 # Samples of memory, in seconds.
 INTERVAL = 5
 # What the last third may lie above the middle third: a few blocks more in use, no trend.
 MARGIN = 8 << 20
+# Until a flow of which nothing goes over the wire is taken for dead, in seconds. When the processors are busy elsewhere the
+# kernel measures round trips of seconds, and its timeouts double to two minutes.
+STALL = 280
 # Until the open flows have ended, after they were told to, in seconds.
-WIND_DOWN = 240
+WIND_DOWN = 400
 LAN = {"loss": 2, "reorder": 2, "delay": 5, "jitter": 2, "rate": 400, "queue": 2000, "seed": 1}
 # How long TIME-WAIT is, milliseconds: a FIN whose ACKs are lost comes again after seconds.
 TIME_WAIT = 20_000
-# Packets that the kernel keeps for flowtun: only the LAN shall lose any, also when the processors are busy elsewhere.
-QUEUE = 20_000
+# Packets that the kernel keeps for flowtun: more than a TUN's beginning, so that the LAN loses most; few enough not to wait
+# for seconds when the processors are busy elsewhere.
+QUEUE = 5_000
 # FlowNAT's buffers in all, MiB.
 MEMORY = 256
 
@@ -30,11 +34,12 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
     with Bed(programs, flowtun) as bed:
         bed.start_linkem(**LAN)
         bed.start_flowtun(QUEUE, flows=4 * flows, time_wait=TIME_WAIT, memory=MEMORY, send_queue=256 << 10)
-        print(f"{flows} flows for {seconds} s, up to {largest} bytes each; LAN: {LAN}")
+        print(f"{flows} flows for {seconds} s, half IPv4 and half IPv6, up to {largest} bytes each; LAN: {LAN}")
         print(HEADER, flush=True)
         started = time.monotonic()
         load = bed.start_load(
-            "mixed", flows=flows, seconds=seconds, largest=largest, seed=seed, spread=50, limit=seconds + WIND_DOWN)
+            "mixed", also=DESTINATION[6], flows=flows, seconds=seconds, largest=largest, seed=seed, spread=50, stall=STALL,
+            limit=seconds + WIND_DOWN)
         samples = []
         before, before_time = bed.counters(), time.monotonic()
         while load.poll() is None:
@@ -52,9 +57,12 @@ def soak(programs, flowtun, seconds, flows, largest, seed):
                 f"{counters['opened']:>7} {rate('bytesIn'):>9.1f} {rate('bytesOut'):>10.1f} "
                 f"{counters['retransmissions']:>8} {counters['timeouts']:>8}", flush=True)
             before, before_time = counters, now
-        result = bed.finish_load(load)
-        counters = bed.expect_settled(60)
-        print_summary(result, counters, bed.queue_drops())
+        try:
+            result = bed.finish_load(load)
+            counters = bed.expect_settled(60)
+        finally:
+            print_counters(bed)
+        print_summary(result, counters)
         # While flows wind down there are fewer of them: memory is judged by the time before.
         judge([memory for at, memory in samples if at <= seconds])
 
@@ -68,7 +76,16 @@ def judge(memory):
     expect(last <= middle + MARGIN, "memory grew")
 
 
-def print_summary(result, counters, queue_drops):
+def print_counters(bed):
+    """What helps to understand a failure: everything that FlowNAT counted, and what became of packets on their way to it."""
+    counters = {name: number for name, number in bed.counters().items() if number}
+    print("FlowNAT: " + ", ".join(f"{name} {number}" for name, number in counters.items()))
+    print(f"lost at the TUN's queue: {bed.queue_drops()}")
+    for name, way in zip(("to FlowNAT", "to the application"), bed.stop_linkem()):
+        print(f"LAN {name}: " + ", ".join(f"{key} {number}" for key, number in way.items()), flush=True)
+
+
+def print_summary(result, counters):
     kinds = ", ".join(f"{count} {kind}" for kind, count in result["kinds"].items() if count)
     gigabytes = (result["bytes_up"] + result["bytes_down"]) / 1e9
     print(
@@ -76,7 +93,7 @@ def print_summary(result, counters, queue_drops):
         f"kernel's congestion control {result['cc']}; {kinds}")
     print(
         f"resent: kernel {result['retransmitted']}, FlowNAT {counters['retransmissions']}; FlowNAT's timeouts {counters['timeouts']}; "
-        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}; lost at the TUN's queue {queue_drops}")
+        f"most blocks {counters['most blocks']}, refused {counters['blocks refused']}")
 
 
 def report(programs, flowtun, seconds, flows, largest, seed):

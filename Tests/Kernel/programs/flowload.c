@@ -12,7 +12,8 @@
  *   largest=N    of mixed, bytes (52428800)              spread=N    destination addresses, counted up from ADDRESS (1)
  *   barrier=1    nothing is sent before all are open     hold=MS     for the kind pause (1000)
  *   sequence=N   our first sequence number (kernel's)    cc=NAME     congestion control (kernel's)
- *   cross=MS     after which both ends finish, simul (10)
+ *   cross=MS     after which both ends finish, simul (10)   stall=S  without a byte after which a connection failed (100)
+ *   also=ADDRESS where every other connection goes, of either IP version (nowhere else)
  *
  * The last line of the output is JSON. Exit code 0 if every connection went as it should.
  */
@@ -41,7 +42,7 @@ static const char *const names[KINDS] = {
 static const uint16_t ports[KINDS] = { 9, 20, 7, 22, 23, 24, 25, 19, 21, 30, 31, 26 };
 
 enum { CHUNK = 65536, FAIRNESS = 1 << 20, TICK_MS = 10 };
-static const double nudge_seconds = 1, poll_seconds = 0.02, stall_seconds = 100;
+static const double nudge_seconds = 1, poll_seconds = 0.02;
 
 struct digest { uint64_t hash, partial, count; };
 struct connection {
@@ -56,14 +57,15 @@ struct connection {
     uint64_t pause_at;            /* bytes, sent and seen together; UINT64_MAX for none */
     double pause_for;
     double wake, resume, last_progress; /* 0 for none; `resume` ends a pause */
+    uint64_t moved;               /* acknowledged and received when last asked */
 };
 
-static struct { uint64_t flows, count, bytes, seed, largest, spread, hold, sequence, barrier; double seconds, limit, cross; const char *cc; }
+static struct { uint64_t flows, count, bytes, seed, largest, spread, hold, sequence, barrier; double seconds, limit, cross, stall; const char *cc; }
     option = { .flows = 1, .bytes = 1 << 20, .seed = 1, .largest = 50 << 20, .spread = 1, .hold = 1000,
-               .seconds = 10, .limit = 120, .cross = 10 };
+               .seconds = 10, .limit = 120, .cross = 10, .stall = 100 };
 static enum { SINGLE, MIXED, CHURN } mode;
 static enum kind single;
-static struct sockaddr_storage base; static socklen_t base_length;
+static struct sockaddr_storage bases[2]; static unsigned base_count;
 static struct connection *connections;
 static int poller, draining;
 static uint64_t opened, finished, ok, failed, bytes_up, bytes_down, retransmitted, crossed, established, by_kind[KINDS];
@@ -123,6 +125,16 @@ static struct tcp_info info_of(const struct connection *c) {
     struct tcp_info i; socklen_t n = sizeof i; memset(&i, 0, sizeof i);
     getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &i, &n);
     return i;
+}
+
+/* Whether nothing went over the wire either: a full socket buffer may take longer than `stall` to go out. */
+static int stands_still(struct connection *c) {
+    struct tcp_info i = info_of(c);
+    uint64_t moved = i.tcpi_bytes_acked + i.tcpi_bytes_received;
+    if (moved == c->moved) return 1;
+    c->moved = moved;
+    c->last_progress = now_s();
+    return 0;
 }
 
 /* MARK: the end of a connection */
@@ -195,8 +207,8 @@ static void begin(struct connection *c) {
     memset(c, 0, sizeof *c);
     c->digest.hash = 0xCBF29CE484222325ull;
     choose(c);
-    struct sockaddr_storage to = base;
-    uint64_t step = opened++ % option.spread;
+    struct sockaddr_storage to = bases[opened % base_count];
+    uint64_t step = opened++ / base_count % option.spread;
     if (to.ss_family == AF_INET) {
         struct sockaddr_in *a = (void *)&to; a->sin_port = htons(ports[c->kind]);
         a->sin_addr.s_addr = htonl(ntohl(a->sin_addr.s_addr) + (uint32_t)step);
@@ -211,7 +223,7 @@ static void begin(struct connection *c) {
     if (option.sequence) set_sequence(c->fd);
     c->last_progress = now_s();
     c->barred = option.barrier && established < option.flows;
-    if (connect(c->fd, (void *)&to, base_length) < 0 && errno != EINPROGRESS) {
+    if (connect(c->fd, (void *)&to, to.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) < 0 && errno != EINPROGRESS) {
         if (c->kind == REFUSE && errno == ECONNREFUSED) { c->barred = 0; established++; return succeed(c, 0); }
         return fail(c, "connect: %s", strerror(errno));
     }
@@ -393,12 +405,16 @@ static void lift_barrier(void) {
     }
 }
 
+static void add_base(const char *text) {
+    struct sockaddr_storage *to = &bases[base_count++];
+    if (inet_pton(AF_INET, text, &((struct sockaddr_in *)to)->sin_addr) == 1) to->ss_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)to)->sin6_addr) == 1) to->ss_family = AF_INET6;
+    else usage("that is no address");
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) usage("usage: flowload ADDRESS KIND|mixed|churn [KEY=VALUE...]");
-    struct sockaddr_in *v4 = (void *)&base; struct sockaddr_in6 *v6 = (void *)&base;
-    if (inet_pton(AF_INET, argv[1], &v4->sin_addr) == 1) { base.ss_family = AF_INET; base_length = sizeof *v4; }
-    else if (inet_pton(AF_INET6, argv[1], &v6->sin6_addr) == 1) { base.ss_family = AF_INET6; base_length = sizeof *v6; }
-    else usage("that is no address");
+    add_base(argv[1]);
     if (!strcmp(argv[2], "mixed")) mode = MIXED;
     else if (!strcmp(argv[2], "churn")) mode = CHURN;
     else { while (single < KINDS && strcmp(argv[2], names[single])) single++; if (single == KINDS) usage("unknown kind"); }
@@ -411,13 +427,15 @@ int main(int argc, char **argv) {
             { "largest", &option.largest }, { "spread", &option.spread }, { "hold", &option.hold },
             { "sequence", &option.sequence }, { "barrier", &option.barrier } };
         const struct { const char *name; double *place; } reals[] = {
-            { "seconds", &option.seconds }, { "limit", &option.limit }, { "cross", &option.cross } };
+            { "seconds", &option.seconds }, { "limit", &option.limit }, { "cross", &option.cross },
+            { "stall", &option.stall } };
         int known = 0;
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
             if (!strcmp(argv[i], numbers[k].name)) { *numbers[k].place = strtoull(value, NULL, 0); known = 1; }
         for (size_t k = 0; k < sizeof reals / sizeof *reals; k++)
             if (!strcmp(argv[i], reals[k].name)) { *reals[k].place = atof(value); known = 1; }
         if (!strcmp(argv[i], "cc")) { option.cc = value; known = 1; }
+        if (!strcmp(argv[i], "also")) { if (base_count == 2) usage("also once"); add_base(value); known = 1; }
         if (!known) usage("unknown key");
     }
     if (option.flows == 0 || option.spread == 0) usage("flows and spread are at least 1");
@@ -459,7 +477,7 @@ int main(int argc, char **argv) {
                 if (c->resume > 0 && c->resume <= now) { c->resume = 0; c->pause_at = UINT64_MAX; step(c); }
                 if (c->fd >= 0 && c->wake > 0 && c->wake <= now) wake(c, now);
                 if (c->fd >= 0 && c->again) { step(c); any_again |= c->again; }
-                if (c->fd >= 0 && !c->barred && now - c->last_progress > stall_seconds) fail(c, "nothing for %g s", stall_seconds);
+                if (c->fd >= 0 && !c->barred && now - c->last_progress > option.stall && stands_still(c)) fail(c, "nothing for %g s", option.stall);
             }
             if (barrier_up && established >= option.flows) { barrier_up = 0; lift_barrier(); }
         }
