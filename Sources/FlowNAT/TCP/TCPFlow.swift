@@ -13,14 +13,6 @@ public enum TCPState: Sendable, CaseIterable {
     case closing
     case lastAck
     case timeWait
-
-    /// The application's FIN has been received and delivered.
-    var hasReceivedFIN: Bool {
-        switch self {
-        case .closeWait, .closing, .lastAck, .timeWait: true
-        case .opening, .synReceived, .established, .finWait1, .finWait2: false
-        }
-    }
 }
 
 /// The one timer that a flow's sending side runs at a time.
