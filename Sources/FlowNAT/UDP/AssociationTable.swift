@@ -70,6 +70,11 @@ struct AssociationTable: ~Copyable {
         return slots[source].map { pointer($0) }
     }
 
+    /// Calls `body` with every association, by slot. Nothing is allocated.
+    func forEach(_ body: (UnsafeMutablePointer<Association>) -> Void) {
+        for slot in generations.indices where generations[slot] & 1 == 1 { body(pointer(UInt32(slot))) }
+    }
+
     // MARK: - The application sends
 
     /// Notes that the application has sent from `source` to `destination`.
@@ -91,7 +96,9 @@ struct AssociationTable: ~Copyable {
             return association.pointee.id
         }
         evicted = makeRoom(for: source.address, settings: settings, counters: &counters)
-        guard count < settings.pointee.maximumAssociations, settings.pointee.maximumAssociationsPerSource > 0 else { return nil }
+        guard count < settings.pointee.maximumAssociations, settings.pointee.maximumAssociationsPerSource > 0 else {
+            return nil
+        }
         return insert(source, to: destination, now: now, settings: settings, counters: &counters)
     }
 
@@ -128,7 +135,8 @@ struct AssociationTable: ~Copyable {
         pointer.initialize(
             to: Association(
                 id: AssociationID(slot: slot, generation: generations[Int(slot)]), source: source, sourceRecord: record,
-                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.pointee.mtu, pool: pool, now: now))
+                isNameLookup: destination.port == Self.nameServicePort, mtu: settings.pointee.mtu, pool: pool, now: now)
+        )
         recencyLinks.append(slot, to: &recency)
         sourceLinks.append(slot, to: &sourceRecords[record])
         schedule(pointer, settings: settings)
