@@ -27,7 +27,7 @@ extension FlowNAT {
                 flow.pointee.addresses, sequence: SequenceNumber(0), acknowledgment: flow.pointee.nextReceive)
         case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
             queueReset(
-                flow.pointee.addresses, sequence: flow.pointee.highestSent, acknowledgment: flow.pointee.nextReceive)
+                flow.pointee.addresses, sequence: flow.pointee.controlNumber, acknowledgment: flow.pointee.nextReceive)
         }
     }
 

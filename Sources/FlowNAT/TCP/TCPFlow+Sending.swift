@@ -226,8 +226,7 @@ extension TCPFlow {
         if permitsSACK, !held.isEmpty || duplicate != nil {
             options.sack = held.blocks(after: nextReceive, duplicate: duplicate)
         }
-        // SND.NXT after a timeout lies behind what the peer has seen: an ACK goes out at the highest number.
-        write(.ack, at: highestSent, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
+        write(.ack, at: controlNumber, payloadCount: 0, options: options, into: buffer, now: now, settings: settings)
         duplicate = nil  // told once (RFC 2883, section 4)
         return true
     }

@@ -243,6 +243,9 @@ struct TCPFlow: ~Copyable {
     /// One past the last byte of the queue: where a FIN stands.
     var queueEnd: SequenceNumber { queueStart + sendQueue.count }
     var finHasBeenSent: Bool { isFinishing && highestSent > queueEnd }
+    /// Where a segment stands that takes no number, an ACK or a RST: SND.NXT. Not beyond the byte of a window probe: a peer
+    /// that has refused it would refuse such an ACK too, and never learn what of its own text has arrived.
+    var controlNumber: SequenceNumber { state == .synReceived ? highestSent : nextSend }
     /// Sent and not acknowledged, whatever became of it.
     var inFlight: Int { nextSend - unacknowledged }
 }
