@@ -124,6 +124,10 @@ public final class ClientEngine {
 
     /// Calls `body` with every flow as it stands.
     public func forEachFlow(now: Instant, _ body: (FlowSnapshot) -> Void) { nat.forEachFlow(now: now, body) }
+    /// The same with every UDP association.
+    public func forEachAssociation(now: Instant, _ body: (AssociationSnapshot) -> Void) {
+        nat.forEachAssociation(now: now, body)
+    }
 
     var connection: QuicConnection? {
         switch link {

@@ -1,35 +1,60 @@
 /// What happened so far. Everything only grows.
 public struct FlowCounters: Equatable, Sendable {
+    /// Packets given to `handle`, and given by `nextPacket`; a super-packet is one.
     public var packetsIn = 0
     public var packetsOut = 0
+    /// Payload bytes of TCP and UDP in them, repeated ones included.
     public var bytesIn = 0
     public var bytesOut = 0
     /// SYNs that became a flow.
     public var opened = 0
+    /// Handshakes that were completed.
     public var established = 0
+    /// Flows that ended with both FINs acknowledged.
     public var closed = 0
+    /// Flows that the application's RST ended, or a hard ICMP error in the handshake.
     public var resetByPeer = 0
+    /// Flows that we ended with a RST: `abort`, and those that were given up.
     public var resetByUs = 0
+    /// Dials that failed: `reject`.
     public var rejected = 0
+    /// Packets whose text, or a part of it, had left before; probes of a shut window not counted.
     public var retransmissions = 0
+    /// Recoveries that began with duplicate ACKs or SACK and not with a timeout.
     public var fastRetransmissions = 0
+    /// Retransmission timeouts (RFC 6298), those of SYN-ACK and FIN included.
     public var timeouts = 0
+    /// Probes of a shut window (RFC 9293, section 3.8.6.1).
     public var zeroWindowProbes = 0
+    /// Segments that came before their predecessors, whether there was room to keep them or not.
     public var outOfOrder = 0
+    /// Segments that said nothing new.
     public var duplicates = 0
+    /// ACKs that ask a doubtful sender to prove itself (RFC 5961).
     public var challengeAcknowledgments = 0
 
     // Packets that were dropped, by reason.
+    /// Headers that contradict themselves or the packet's length.
     public var malformed = 0
+    /// A wrong checksum of TCP, UDP or ICMP that no virtio header vouches for.
     public var badChecksum = 0
+    /// Of a protocol that is not carried, echo requests of ICMP included.
     public var unsupportedProtocol = 0
+    /// From or to what can be no host's address or port.
     public var impossibleAddress = 0
+    /// SYNs, and datagrams of new sources, for which the table had no place.
     public var tableFull = 0
+    /// SYNs beyond `maximumHalfOpen`.
     public var halfOpenFull = 0
+    /// Our own answers (RST, ICMP errors) beyond `maximumReplyBytes`.
     public var replyQueueFull = 0
+    /// Segments of a flow that lie outside its receive window; old repetitions are most of them.
     public var outsideWindow = 0
+    /// Segments, no SYNs, that fit no flow.
     public var noFlow = 0
+    /// Segments out of order that were not kept, or in part, since a limit of held text was reached.
     public var heldQueueFull = 0
+    /// Times that the consumer took less than it was given.
     public var consumerFull = 0
 
     // The table and its limits.
@@ -61,6 +86,22 @@ public struct FlowCounters: Equatable, Sendable {
     public var resetsSent = 0
     /// RSTs not sent, since there were enough in all.
     public var resetsSkipped = 0
+    /// ICMP errors not sent, since there were enough in all.
+    public var unreachablesSkipped = 0
+    /// Flows given up since the same text was sent too often, or too many probes of a shut window were not answered.
+    public var retransmissionFailures = 0
+    /// Flows given up since nobody answered their SYN-ACK.
+    public var handshakeFailures = 0
+
+    // Segments of a flow that were dropped: a part of `flowSegments`, as `outsideWindow` is.
+    /// What an open connection has none of (RFC 9293, section 3.10.7.4, fifth).
+    public var segmentsWithoutAcknowledgment = 0
+    /// RSTs that TIME-WAIT does not believe (RFC 1337).
+    public var resetsInTimeWait = 0
+    /// What came while the far end was dialled, but for the SYN again and a RST that fits.
+    public var ignoredWhileOpening = 0
+    /// Text or a second FIN beyond the FIN (RFC 9293, section 3.10.7.4, seventh).
+    public var textAfterFIN = 0
 
     // What the receiving side of TCP saw.
     /// Segments older than TS.Recent: dropped (RFC 7323, section 5.3).
@@ -106,6 +147,8 @@ public struct FlowCounters: Equatable, Sendable {
     public var refusedFragments = 0
     public var reassemblyTimeouts = 0
     public var reassemblyEvicted = 0
+    /// Fragments that came where the settings allow no datagram a place.
+    public var fragmentsWithoutPlace = 0
 
     // UDP.
     public var associationsOpened = 0

@@ -16,7 +16,7 @@ extension FlowCounters {
     /// All counters in the order of their declaration; a counter that is added is in the list at once.
     public var list: [FlowMetric] { metrics(of: self) }
 
-    /// What came of the packets that came in: each adds to one of these and to no other. A packet put together from
+    /// What came of the packets that came in, of which other counters tell more: each packet adds to one of these and to no other. A packet put together from
     /// fragments is looked at again, so the sum is `packetsIn` + `reassembled`. Whoever adds a way for a packet to end
     /// adds it here.
     var outcomesOfPacketsIn: [Int] {

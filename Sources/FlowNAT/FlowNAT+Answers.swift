@@ -55,10 +55,17 @@ extension FlowNAT {
             return
         }
         counters.unsupportedProtocol += 1
-        guard unreachables.take(now: now) else { return }
+        guard mayTellUnreachable(now: now) else { return }
         let count = ICMPWriter.destinationUnreachable(
             code: .administrativelyProhibited, quoting: packet.bytes, from: ip.destination, into: scratch)
         queueReply(count)
+    }
+
+    /// Whether an ICMP error may go out within their rate; counts it when it may not.
+    mutating func mayTellUnreachable(now: Instant) -> Bool {
+        if unreachables.take(now: now) { return true }
+        counters.unreachablesSkipped += 1
+        return false
     }
 
     mutating func queueReply(_ count: Int) {

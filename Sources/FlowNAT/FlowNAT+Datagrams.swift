@@ -50,6 +50,8 @@ extension FlowNAT {
         let payload = UnsafeRawBufferPointer(rebasing: packet[start..<ip.headerLength + udp.length])
         counters.bytesIn += payload.count
         let size = offload.gsoType == .udpL4 ? Int(offload.segmentSize) : payload.count
+        let datagramCount = payload.isEmpty ? 1 : (payload.count + size - 1) / size
+        associations.find(id)?.pointee.traffic.noteIn(datagramCount, bytes: payload.count)
         var at = 0
         repeat {
             let end = min(at + size, payload.count)
@@ -138,7 +140,7 @@ extension FlowNAT {
         case .silence: return
         }
         counters.datagramsRejected += 1
-        guard unreachables.take(now: now) else { return }
+        guard mayTellUnreachable(now: now) else { return }
         let count = ReplyWriter.unreachableDatagram(
             code, source: association.pointee.source, destination: destination, into: scratch)
         queueReply(count)
@@ -162,7 +164,7 @@ extension FlowNAT {
             events.append(.associationEnded(id))
         }
         while let first = reassembly.expire(now: now, counters: &tally.pointee) {
-            guard let first, let ip = try? IPHeader.parse(first.bytes), unreachables.take(now: now) else { continue }
+            guard let first, let ip = try? IPHeader.parse(first.bytes), mayTellUnreachable(now: now) else { continue }
             queueReply(
                 ICMPWriter.reassemblyTimeExceeded(quoting: first.bytes, from: ip.destination, into: scratch))
         }

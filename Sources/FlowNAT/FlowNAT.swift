@@ -306,6 +306,8 @@ public struct FlowNAT: ~Copyable {
 
     // MARK: - Events and packets out
 
+    /// What happened since the last call, oldest first; nil when there is no more. Ask until then after `handle` and
+    /// `handleTimeout`: what is not asked for stays, with at most one `.drained` of each flow.
     public mutating func nextEvent() -> FlowEvent? {
         while let event = events.next() {
             guard case .drained(let id, 0) = event else { return event }
@@ -359,10 +361,12 @@ public struct FlowNAT: ~Copyable {
         return true
     }
 
+    /// When `handleTimeout` has something to do, or earlier; nil while no timer runs. Other calls move it.
     public var nextDeadline: Instant? {
         earliest(deadlines.next, earliest(associations.nextDeadline, reassembly.nextDeadline))
     }
 
+    /// Does what is due by `now`; packets and events may follow. Too early or too often does no harm.
     public mutating func handleTimeout(now: Instant) {
         while let (slot, deadline) = deadlines.popDue(now: now) {
             guard let flow = flows.find(slot: slot), flow.pointee.scheduled == deadline else { continue }

@@ -19,6 +19,8 @@ public struct FlowSettings: Sendable {
     /// RFC 6298 asks for one second at least; across a TUN that would turn one lost packet into a visible stall.
     /// The value is Linux's own (TCP_RTO_MIN).
     public var minimumRetransmissionTimeout: Interval = .milliseconds(200)
+    /// Where doubling the timeout ends, of retransmissions and of probes of a shut window (RFC 6298, section 2.5: 60 s at
+    /// least).
     public var maximumRetransmissionTimeout: Interval = .seconds(60)
     /// Retransmissions of the same data, or probes of a shut window that nobody answered, before the flow is given up
     /// with a RST.
@@ -38,8 +40,9 @@ public struct FlowSettings: Sendable {
     public var maximumReplyBytes = 256 << 10
     /// Challenge ACKs in all per second (RFC 5961, section 7).
     public var challengeAcknowledgmentsPerSecond = 1_000
-    /// ICMP errors in all per second about protocols that are not carried (RFC 1812, section 4.3.2.8; RFC 4443,
-    /// section 2.4(f)).
+    /// ICMP errors in all per second about what is not carried, datagrams that `rejectDatagram` refuses, and fragments
+    /// whose others did not come (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4(f)); `reject` of a flow is not
+    /// counted. What comes on top is not said.
     public var unreachablesPerSecond = 1_000
 
     // The table: what one host may take, and when a flow loses its place.

@@ -81,17 +81,19 @@ extension FlowSnapshot: CustomStringConvertible {
         let words = [
             "tcp \(state.name)", "src=\(source.address)", "dst=\(destination.address)", "sport=\(source.port)",
             "dport=\(destination.port)", "in=\(bytesIn)", "out=\(bytesOut)",
-            "age=\(decimal(age, per: 1_000_000_000, 3))", "idle=\(decimal(idle, per: 1_000_000_000, 3))",
-            "rtt=\(smoothedRoundTrip.map { decimal($0, per: 1_000_000, 1) } ?? "-")",
-            "rto=\(decimal(retransmissionTimeout, per: 1_000_000, 1))", "cwnd=\(congestionWindow)",
+            "age=\(age.decimal(per: 1_000_000_000, 3))", "idle=\(idle.decimal(per: 1_000_000_000, 3))",
+            "rtt=\(smoothedRoundTrip.map { $0.decimal(per: 1_000_000, 1) } ?? "-")",
+            "rto=\(retransmissionTimeout.decimal(per: 1_000_000, 1))", "cwnd=\(congestionWindow)",
             "wnd=\(peerWindow)", "queue=\(queued)", "held=\(unreleased)", "retrans=\(retransmissions)",
         ]
         return words.joined(separator: " ")
     }
+}
 
+extension Interval {
     /// The interval in units of `per` nanoseconds with so many digits behind the point, cut off.
-    private func decimal(_ interval: Interval, per unit: Int64, _ digits: Int) -> String {
-        let nanoseconds = max(0, interval.nanoseconds)
+    func decimal(per unit: Int64, _ digits: Int) -> String {
+        let nanoseconds = max(0, nanoseconds)
         var scale: Int64 = 1
         for _ in 0..<digits { scale *= 10 }
         let fraction = String(nanoseconds % unit / (unit / scale))

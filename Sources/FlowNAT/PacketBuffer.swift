@@ -35,10 +35,12 @@ public final class PacketBuffer {
         regionStorage.deallocate()
     }
 
+    /// What goes before the packet on a TUN with virtio headers.
     public internal(set) var offload: VirtioHeader {
         get { state.pointee.offload }
         set { state.pointee.offload = newValue }
     }
+    /// Bytes of `headBytes`.
     public internal(set) var headCount: Int {
         get { state.pointee.headCount }
         set { state.pointee.headCount = newValue }
@@ -49,7 +51,9 @@ public final class PacketBuffer {
     /// Bytes of the whole packet.
     public var count: Int { state.pointee.headCount + state.pointee.payloadCount }
 
+    /// The packet's beginning: IP and transport header, or the whole packet where there are no regions.
     public var headBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: head, count: headCount) }
+    /// The payload behind the head, in order, where it lies.
     public var regions: UnsafeBufferPointer<UnsafeRawBufferPointer> {
         UnsafeBufferPointer(start: regionStorage, count: regionCount)
     }

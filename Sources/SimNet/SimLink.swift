@@ -42,6 +42,8 @@ public struct SimLink {
         public var delivered = 0
         public var lost = 0
         public var duplicated = 0
+        /// Launched without the delay, past those before them.
+        public var reordered = 0
         public var corrupted = 0
         public var overflowed = 0
         public var tooLarge = 0
@@ -99,7 +101,9 @@ public struct SimLink {
             leaves = wireFree
         }
         var arrival = leaves
-        if !random.chance(conditions.reordering) {
+        if random.chance(conditions.reordering) {
+            counters.reordered += 1
+        } else {
             arrival = arrival + conditions.delay
             if conditions.jitter > .zero {
                 arrival = arrival + .nanoseconds(.random(in: 0...conditions.jitter.nanoseconds, using: &random))

@@ -35,6 +35,7 @@ extension SimTCPPeer {
         let payload = packet[(ip.headerLength + tcp.headerLength)..<ip.totalLength]
         counters.packetsReceived += 1
         guard isWellFormed(packet, ip, tcp, header, payload: payload.count) else { return true }
+        if state != .closed, state != .listen { noteHeard(now: now) }
         receive(Segment(tcp: tcp, payload: payload, sender: sender, congestion: ip.trafficClass & 3), now: now)
         return true
     }
@@ -289,6 +290,7 @@ extension SimTCPPeer {
 
     private func enterTimeWait(now: Instant) {
         state = .timeWait
+        keepaliveAt = nil
         timeWaitUntil = now + settings.timeWait
     }
 

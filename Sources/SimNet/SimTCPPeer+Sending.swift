@@ -15,6 +15,10 @@ extension SimTCPPeer {
         case .finWait2, .timeWait:
             break
         }
+        if mustKeepAlive {
+            mustKeepAlive = false
+            return write(.ack, at: sent - 1, payload: [], now: now)
+        }
         guard mustAcknowledge else { return nil }
         return write(.ack, at: sent, payload: [], now: now)
     }

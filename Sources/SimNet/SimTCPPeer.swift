@@ -32,6 +32,11 @@ public final class SimTCPPeer {
         public var dataRetries = 15
         public var acknowledgmentDelay = Interval.milliseconds(40)
         public var timeWait = Interval.seconds(2)
+        /// How long an open connection with nothing under way may be silent before the other side is asked whether it is
+        /// still there, and then asked again; nil for never (RFC 9293, section 3.8.4).
+        public var keepalive: Interval?
+        /// Questions without an answer before giving up.
+        public var keepaliveProbes = 9
         public var windowProbe = WindowProbe.oldSequence
 
         public init() {}
@@ -144,6 +149,9 @@ public final class SimTCPPeer {
     var acknowledgeAt: Instant?
     var retransmitAt: Instant?
     var timeWaitUntil: Instant?
+    var keepaliveAt: Instant?
+    var unansweredKeepalives = 0
+    var mustKeepAlive = false
     var retries = 0
     var rto: Interval
     var smoothedRTT: Interval?
@@ -242,7 +250,7 @@ public final class SimTCPPeer {
     // MARK: Time
 
     public var nextDeadline: Instant? {
-        earliest(earliest(acknowledgeAt, retransmitAt), timeWaitUntil)
+        earliest(earliest(acknowledgeAt, retransmitAt), earliest(timeWaitUntil, keepaliveAt))
     }
 
     public func handleTimeout(now: Instant) {
@@ -255,6 +263,22 @@ public final class SimTCPPeer {
             retransmitAt = nil
             retransmit(now: now)
         }
+        if let at = keepaliveAt, at <= now { keepAlive(now: now) }
+    }
+
+    /// Something was heard of the other side.
+    func noteHeard(now: Instant) {
+        unansweredKeepalives = 0
+        keepaliveAt = settings.keepalive.map { now + $0 }
+    }
+
+    private func keepAlive(now: Instant) {
+        keepaliveAt = settings.keepalive.map { now + $0 }
+        // What is under way asks the same question.
+        guard retransmitAt == nil else { return }
+        guard unansweredKeepalives < settings.keepaliveProbes else { return close(.timedOut) }
+        unansweredKeepalives += 1
+        mustKeepAlive = true
     }
 
     private func retransmit(now: Instant) {
@@ -290,6 +314,8 @@ public final class SimTCPPeer {
         acknowledgeAt = nil
         retransmitAt = nil
         timeWaitUntil = nil
+        keepaliveAt = nil
+        mustKeepAlive = false
     }
 
     func note(_ violation: String) {

@@ -27,11 +27,8 @@ public struct Splice {
         var theirs: SequenceNumber?
         var ourTimestamp: UInt32 = 0
         var theirTimestamp: UInt32?
-        var maximumSegmentSize: UInt16 = 536
-        var offersSACK = false
         /// One past the last number that this TCP has been allowed to send.
         var edge: SequenceNumber?
-        var hasScale = false
         var window: UInt16 = 0
     }
 
@@ -77,7 +74,6 @@ public struct Splice {
         else { return false }
         sides[side].theirs = tcp.sequence
         sides[side].theirTimestamp = tcp.options.timestamps?.value
-        sides[side].offersSACK = tcp.options.sackPermitted
         sides[side].window = tcp.window
         if tcp.options.windowScale != sides[side].windowScale {
             note("side \(side) offers window scale \(String(describing: tcp.options.windowScale))")

@@ -7,7 +7,7 @@ import Testing
 
 /// Whatever is called and whatever comes, in any order: all tables agree with each other, and nothing is left at the end.
 struct ConservationTests {
-    @Test(arguments: 0..<300 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(300))
     func anyCallsLeaveTheTablesInAgreement(seed: UInt64) {
         let mess = Mess(seed: seed)
         for _ in 0..<250 { mess.step() }
@@ -104,7 +104,7 @@ private final class Mess {
     private func packet() {
         t.source = Endpoint(
             "10.0.0.\(Int.random(in: 1...3, using: &random)):\(Int.random(in: 1...10, using: &random))")!
-        let fits = t.nat.flow(between: t.source, and: t.destination)
+        let fits = t.nat.numbers(between: t.source, and: t.destination)
         let flags: TCPFlags = [.syn, .ack, .ack, .ack, [.fin, .ack], [.rst, .ack]].randomElement(using: &random)!
         let sequence: UInt32
         let acknowledgment: UInt32
@@ -161,7 +161,7 @@ private final class Mess {
 
 extension FlowNAT {
     /// The numbers that the flow between these ends expects.
-    fileprivate func flow(between source: Endpoint, and destination: Endpoint) -> (next: UInt32, highest: UInt32)? {
+    func numbers(between source: Endpoint, and destination: Endpoint) -> (next: UInt32, highest: UInt32)? {
         guard let flow = flows.find(FlowAddresses(source: source, destination: destination)) else { return nil }
         return (flow.pointee.nextReceive.rawValue, flow.pointee.highestSent.rawValue)
     }

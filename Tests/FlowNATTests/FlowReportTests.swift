@@ -65,6 +65,41 @@ struct FlowReportTests {
         #expect(t.nat.snapshot(now: t.now)[0].bytesOut == 1_000)
     }
 
+    @Test func anAssociationsSnapshot() throws {
+        let t = DatagramTrace { $0.mtu = 1_500 }
+        let id = try #require(t.sends([UInt8](repeating: 1, count: 100)))
+        t.after(.seconds(2))
+        t.sends([UInt8](repeating: 2, count: 50), to: Endpoint("192.0.2.77:53")!)
+        t.sends([])
+        // Three datagrams in one super-packet.
+        let large = Built.udp(
+            from: DatagramTrace.application, to: DatagramTrace.remote, [UInt8](repeating: 3, count: 250))
+        let pieces = t.inject(
+            large,
+            header: VirtioHeader(
+                flags: VirtioHeader.needsChecksum, gsoType: .udpL4, headerLength: 28, segmentSize: 100,
+                checksumStart: 20, checksumOffset: 6))
+        #expect(pieces.count == 3)
+        // One that leaves in fragments, one that is plain, one that waits.
+        for size in [4_000, 10] { #expect(t.delivers([UInt8](repeating: 4, count: size), to: id)) }
+        #expect(t.arrivals().count == 2)
+        #expect(t.delivers([UInt8](repeating: 5, count: 30), to: id))
+        t.after(.milliseconds(250))
+        let all = t.nat.associationSnapshot(now: t.now)
+        #expect(
+            all == [
+                AssociationSnapshot(
+                    id: id, source: DatagramTrace.application, datagramsIn: 6, bytesIn: 400, datagramsOut: 2,
+                    bytesOut: 4_010, age: .milliseconds(2_250), idle: .milliseconds(250), queued: 1, queuedBytes: 30)
+            ])
+        #expect(
+            all.first?.description == "udp src=10.0.0.2 sport=5000 in=400 out=4010 datagrams-in=6 datagrams-out=2 "
+                + "age=2.250 idle=0.250 queue=30 queued=1")
+        let other = try #require(t.sends(from: DatagramTrace.applicationV6, to: DatagramTrace.remoteV6))
+        t.nat.closeAssociation(id)
+        #expect(t.nat.associationSnapshot(now: t.now).map(\.id) == [other])
+    }
+
     @Test func everyStateHasItsName() {
         #expect(Set(TCPState.allCases.map(\.name)).count == TCPState.allCases.count)
         let t = Trace()
@@ -108,33 +143,51 @@ struct FlowReportTests {
         #expect(gauges.list.count == MemoryLayout<FlowGauges>.size / MemoryLayout<Int>.size)
     }
 
-    /// Each packet that comes in ends in one way.
-    @Test(arguments: 0..<20 as Range<UInt64>)
-    func everyPacketIsAccountedFor(seed: UInt64) {
-        var settings = FlowSettings()
-        settings.maximumFlows = 30
-        settings.maximumHalfOpen = 16
-        settings.maximumFlowsPerSource = 12
-        let t = Trace(settings: settings, seed: seed)
-        t.isPlain = false
-        var random = SeededRandom(seed: seed)
-        for _ in 0..<2_000 {
-            t.source = Endpoint(
-                "10.0.0.\(Int.random(in: 0...5, using: &random)):\(Int.random(in: 0...9, using: &random))")!
-            let flags: TCPFlags = [.syn, .syn, .ack, .rst, [.fin, .ack]].randomElement(using: &random)!
-            var packet = t.app.segment(
-                flags, sequence: .random(in: 95...110, using: &random),
-                acknowledgment: flags == .syn ? nil : .random(in: .min ... .max, using: &random),
-                payload: Array(repeating: 1, count: .random(in: 0...20, using: &random)))
-            if random.chance(0.2) { packet[.random(in: 0..<packet.count, using: &random)] ^= 0x11 }
-            if random.chance(0.05) { packet.removeLast() }
-            t.inject(packet)
-            if random.chance(0.3), let flow = t.flow { t.nat.accept(flow) }
-            if random.chance(0.05) { t.after(.milliseconds(.random(in: 1...3_000, using: &random))) }
-            while t.nextPacket() != nil {}
-        }
-        let counters = t.nat.counters
-        #expect(counters.packetsIn == 2_000)
-        #expect(counters.outcomesOfPacketsIn.reduce(0, +) == 2_000 + counters.reassembled, "seed \(seed): \(counters)")
+    @Test func gaugesOfWhatWaits() throws {
+        let t = Trace()
+        t.app.opens()
+        #expect(t.nat.gauges.heldBytes == 0 && t.nat.gauges.poolHighWaterBytes == 0)
+        t.app.sends(.ack, seq: 1_101, ack: 1, len: 500)
+        #expect(t.nat.counters.outOfOrder == 1)
+        #expect(t.nat.gauges.heldBytes == t.nat.heldSegmentBytes && t.nat.gauges.heldBytes >= 500)
+        t.owner.writes(3 * BlockPool.capacity)
+        let poolBytes = t.nat.gauges.poolBytes
+        #expect(poolBytes >= 4 * BlockPool.blockSize && t.nat.gauges.poolHighWaterBytes == poolBytes)
+        while t.nextPacket() != nil {}
+        // A segment of no flow is answered by a RST of 40 bytes, which waits with its length.
+        t.source.port = 9
+        t.app.sends(.ack, seq: 5, ack: 5)
+        #expect(t.nat.gauges.replyBytes == 42)
+        t.app.expects(.rst, seq: 5)
+        #expect(t.nat.gauges.replyBytes == 0)
+        t.nat.abortAll()
+        while t.nextPacket() != nil {}
+        // What is over is not held; the most that ever was is remembered.
+        let gauges = t.nat.gauges
+        #expect(gauges.heldBytes == 0 && gauges.replyBytes == 0 && gauges.poolBytes == 0 && gauges.flows == 0)
+        #expect(gauges.poolHighWaterBytes == poolBytes)
+    }
+
+    @Test func gaugesOfDatagrams() throws {
+        let t = DatagramTrace()
+        #expect(t.nat.gauges.associations == 0 && t.nat.gauges.reassemblyBytes == 0)
+        let id = try #require(t.sends())
+        t.sends(from: DatagramTrace.applicationV6, to: DatagramTrace.remoteV6)
+        #expect(t.nat.gauges.associations == 2 && t.nat.gauges.datagramBytes == 0)
+        #expect(t.delivers([UInt8](repeating: 1, count: 700), to: id))
+        #expect(t.nat.gauges.datagramBytes >= 700 && t.nat.gauges.datagramBytes <= t.nat.settings.maximumDatagramMemory)
+        let large = Built.udp(
+            from: DatagramTrace.application, to: DatagramTrace.remote, [UInt8](repeating: 2, count: 4_000))
+        let pieces = Built.fragments(of: large, size: 1_400)
+        t.inject(pieces[0])
+        #expect(t.nat.gauges.reassemblies == 1)
+        #expect(t.nat.gauges.reassemblyBytes == PartialDatagram.memorySize(maximumFragments: 128))
+        t.inject(pieces[1], pieces[2])
+        // The place is kept for the next.
+        #expect(t.nat.gauges.reassemblies == 0 && t.nat.gauges.reassemblyBytes > 0)
+        #expect(t.arrivals().count == 1)
+        _ = t.nextPacket()
+        t.nat.closeAssociation(id)
+        #expect(t.nat.gauges.associations == 1 && t.nat.gauges.datagramBytes == 0)
     }
 }

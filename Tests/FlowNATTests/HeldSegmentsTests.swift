@@ -173,7 +173,7 @@ struct HeldSegmentsTests {
         #expect(bench.usedBytes == 0 && bench.pool.outstanding == 0)
     }
 
-    @Test(arguments: 0..<100 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(100))
     func randomPiecesComeOutInOrder(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let bench = Bench(base: .random(in: 0 ... .max, using: &random))

@@ -289,8 +289,9 @@ struct ICMPErrorTests {
         }
         t.nat.rejectDatagram(id, to: remote, .silence, now: t.now)
         t.nat.rejectDatagram(id, to: isIPv4 ? DatagramTrace.remoteV6 : DatagramTrace.remote, .refused, now: t.now)
-        #expect(t.nat.counters.datagramsRejected == 3)
+        #expect(t.nat.counters.datagramsRejected == 3 && t.nat.counters.unreachablesSkipped == 0)
         t.nat.rejectDatagram(id, to: remote, .refused, now: t.now)  // beyond the rate
         #expect(t.nextPacket() == nil && t.nat.associationCount == 1)
+        #expect(t.nat.counters.datagramsRejected == 4 && t.nat.counters.unreachablesSkipped == 1)
     }
 }

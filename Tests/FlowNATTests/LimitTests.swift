@@ -202,7 +202,7 @@ struct LimitTests {
         for _ in 0..<20 { t.inject(udpPacket()) }
         var answers = 0
         while t.nextPacket() != nil { answers += 1 }
-        #expect(answers == 5 && t.nat.counters.unsupportedProtocol == 20)
+        #expect(answers == 5 && t.nat.counters.unsupportedProtocol == 20 && t.nat.counters.unreachablesSkipped == 15)
     }
 
     // MARK: What is not carried

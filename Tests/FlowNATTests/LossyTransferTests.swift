@@ -9,7 +9,7 @@ import Testing
 /// nothing is left.
 struct LossyTransferTests {
     /// One packet in five is damaged, in either direction: the checksums find every single bit.
-    @Test(arguments: 0..<30 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(30))
     func damagedPacketsNeverBecomeWrongBytes(seed: UInt64) {
         let simulation = LossySimulation(seed: seed, corruption: 0.2)
         simulation.run()
@@ -23,6 +23,27 @@ struct LossyTransferTests {
         let simulation = LossySimulation(seed: seed)
         simulation.run()
         simulation.check()
+    }
+
+    /// The simulation is as bad as it says: in a few seeds together, everything happens in both directions.
+    @Test func theNetworkIsReallyBad() {
+        var sums = [String: Int]()
+        for seed in 0..<16 as Range<UInt64> {
+            let simulation = LossySimulation(seed: seed)
+            simulation.run()
+            for (way, link) in [("up", simulation.up.counters), ("down", simulation.down.counters)] {
+                sums["\(way) lost", default: 0] += link.lost
+                sums["\(way) duplicated", default: 0] += link.duplicated
+                sums["\(way) reordered", default: 0] += link.reordered
+                sums["\(way) corrupted", default: 0] += link.corrupted
+            }
+            let counters = simulation.nat.counters
+            sums["retransmissions", default: 0] += counters.retransmissions
+            sums["out of order", default: 0] += counters.outOfOrder
+            sums["duplicates", default: 0] += counters.duplicates
+            sums["bad checksums", default: 0] += counters.badChecksum
+        }
+        #expect(sums.count == 12 && !sums.values.contains(0), "\(sums)")
     }
 }
 
@@ -58,9 +79,12 @@ final class LossySimulation {
     var failures: [String] = []
     /// Distorts the peer's ACKs on their last step.
     var mischief: Mischief?
+    /// Nil for an orderly close.
+    var abruptEnd: AbruptEnd?
 
-    init(seed: UInt64, corruption: Double? = nil, habits: Mischief.Habits? = nil) {
+    init(seed: UInt64, corruption: Double? = nil, habits: Mischief.Habits? = nil, end: AbruptEnd? = nil) {
         self.seed = seed
+        abruptEnd = end
         mischief = habits.map { Mischief($0, seed: seed &+ 4_000) }
         var random = SeededRandom(seed: seed)
         let conditions = LinkConditions(
@@ -92,6 +116,7 @@ final class LossySimulation {
         // Long enough for our last FIN, however often it is lost.
         theirs.timeWait = .seconds(600)
         theirs.windowProbe = random.chance(0.5) ? .oldSequence : .oneByte
+        abruptEnd?.prepare(&settings, &theirs)
         uploadCount = .random(in: 0...30_000, using: &random)
         downloadCount = .random(in: 0...30_000, using: &random)
         // Somewhere in RFC 6528's clock, so that our numbers begin anywhere too.
@@ -115,13 +140,17 @@ final class LossySimulation {
         let end = now + .seconds(4 * 3_600)
         while !isOver, now < end, failures.isEmpty {
             act()
+            endIfDue()
             flush()
             // The owner and the application act now and then, whatever the network does.
             let own = now + .milliseconds(.random(in: 1...20, using: &random))
             let links = earliest(up.nextArrival, down.nextArrival)
             let timers = earliest(peer.nextDeadline, nat.nextDeadline)
-            let isBusy = uploadWritten < uploadCount || downloadWritten < downloadCount || kept > 0 || !hasFinished
-            guard let next = earliest(earliest(links, timers), isBusy || peer.buffered > 0 ? own : nil) else { break }
+            let isBusy =
+                uploadWritten < uploadCount || downloadWritten < downloadCount || kept > 0 || !hasFinished
+                || peer.buffered > 0
+            let mayWait = !isBusy || abruptEnd?.hasCome == true
+            guard let next = earliest(earliest(links, timers), mayWait ? nil : own) else { break }
             now = max(now, next)
             receive()
             peer.handleTimeout(now: now)
@@ -137,7 +166,7 @@ final class LossySimulation {
         if uploadWritten < uploadCount {
             let count = min(uploadCount - uploadWritten, .random(in: 1...20_000, using: &random))
             uploadWritten += peer.write((uploadWritten..<uploadWritten + count).map(Trace.pattern))
-        } else {
+        } else if mayClose(.application) {
             peer.shutdownWrite()
         }
         if random.chance(0.05) { peer.isReading.toggle() }
@@ -149,7 +178,7 @@ final class LossySimulation {
             let count = min(downloadCount - downloadWritten, .random(in: 1...20_000, using: &random))
             let bytes = (downloadWritten..<downloadWritten + count).map(Trace.pattern)
             downloadWritten += nat.withSendQueue(flow) { queue in bytes.withUnsafeBytes { queue.append($0) } } ?? 0
-        } else if !hasFinished, random.chance(0.2) {
+        } else if !hasFinished, mayClose(.owner), random.chance(0.2) {
             nat.finish(flow)
             hasFinished = true
         }
@@ -160,7 +189,7 @@ final class LossySimulation {
         }
     }
 
-    private func takeDownload() {
+    func takeDownload() {
         for byte in peer.read() {
             if byte != Trace.pattern(downloaded) { failures.append("download byte \(downloaded) is wrong") }
             downloaded += 1
@@ -170,6 +199,8 @@ final class LossySimulation {
     private func takeEvents() {
         while let event = nat.nextEvent() {
             switch event {
+            case .connect(let id, _) where abruptEnd?.hasCome == true:
+                nat.reject(id, .refused)  // a duplicate of the SYN that was late
             case .connect(let id, _):
                 events.append("connect")
                 flow = id
@@ -271,6 +302,7 @@ final class LossySimulation {
         let unit = 32
         if kept >= nat.settings.receiveWindow + unit { failures.append("\(kept) bytes beyond the receive window") }
         if pool.outstanding > pool.limit { failures.append("the pool is beyond its limit") }
+        if nat.heldSegmentBytes > nat.settings.maximumHeldBytes { failures.append("too many held bytes") }
         if nat.timerCount > nat.flowCount { failures.append("timers without flows") }
         if nat.sendRecordCount > 2 * nat.settings.maximumSendRecords + 2 { failures.append("too many send records") }
         if drained > downloadWritten { failures.append("more drained than written") }

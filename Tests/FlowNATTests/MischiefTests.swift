@@ -47,6 +47,19 @@ struct LossyMischiefTests {
         #expect(counters.packetsOut <= 8 * counters.packetsIn + 2_000, "seed \(seed), \(name): \(counters)")
     }
 
+    /// Every habit is practised: a liar that never lies proves nothing.
+    @Test func everyHabitIsPractised() {
+        for (index, (name, habits)) in Self.habits.enumerated() {
+            var distorted = 0
+            for seed in 0..<3 as Range<UInt64> {
+                let simulation = LossySimulation(seed: UInt64(index) + 8 * seed, habits: habits)
+                simulation.run()
+                distorted += simulation.mischief!.distorted
+            }
+            #expect(distorted > 0, "\(name)")
+        }
+    }
+
     /// Ten ACKs that divide what one segment carries open the window no more than one ACK.
     @Test func divisionGainsNothing() {
         var sent: [Int] = []

@@ -179,6 +179,7 @@ struct OddSegmentTests {
         for seq in [101, 102, 103] as [UInt32] { t.app.sends(.rst, seq: seq) }
         t.app.expectsNothing()
         #expect(t.state == .timeWait && t.timer == end)
+        #expect(t.nat.counters.resetsInTimeWait == 2 && t.nat.counters.outsideWindow == 1)
         t.reports()
         t.untilTimer()
         t.isOver()

@@ -102,7 +102,10 @@ struct OpeningTests {
         t.app.sends(.syn, seq: 100)
         t.app.sends([.syn, .fin], seq: 5_000)
         t.reports(.connect)
-        #expect(t.state == .opening)
+        #expect(t.state == .opening && t.nat.counters.ignoredWhileOpening == 1)
+        // The SYN again is no surprise.
+        t.app.sends(.syn, seq: 100)
+        #expect(t.nat.counters.ignoredWhileOpening == 1)
     }
 
     @Test func aResetGivesTheAttemptUp() {
@@ -113,6 +116,7 @@ struct OpeningTests {
         #expect(t.state == .opening)
         t.app.sends(.rst, seq: 101)
         t.reports(.reset)
+        #expect(t.nat.counters.ignoredWhileOpening == 1 && t.nat.counters.flowSegments == 2)
         t.owner.accepts()  // too late
         t.isOver()
     }
@@ -128,6 +132,7 @@ struct OpeningTests {
         }
         #expect(t.untilTimer() == .seconds(32))
         t.reports(.connect, .reset)
+        #expect(t.nat.counters.handshakeFailures == 1 && t.nat.counters.retransmissionFailures == 0)
         t.app.expects([.rst, .ack], seq: 1, ack: 101)
         t.isOver()
     }

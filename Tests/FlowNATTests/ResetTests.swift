@@ -85,6 +85,8 @@ struct ResetTests {
             while t.nextPacket() != nil { answers += 1 }
         }
         #expect(answers == 3)
+        #expect(t.nat.counters.challengesSkipped == 7 && t.nat.counters.challengeAcknowledgments == 3)
+        #expect(t.nat.counters.acknowledgmentsSkipped == 0 && t.nat.counters.flowSegments == 11)
         t.after(.seconds(1))
         t.app.sends(.rst, seq: 102)
         t.app.expects(.ack, seq: 1, ack: 101)

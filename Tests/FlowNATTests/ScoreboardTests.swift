@@ -161,7 +161,7 @@ struct ScoreboardTests {
     }
 
     /// Random calls, and after each the list against an array with the place of every byte.
-    @Test(arguments: 0..<60 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(60))
     func theListIsWhatTheModelSays(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let perFlow = [4, 16, 1_000].randomElement(using: &random)!

@@ -14,6 +14,25 @@ struct LossySpliceTests {
         simulation.run()
         simulation.check()
     }
+
+    /// In a few seeds together everything happens that the simulation promises.
+    @Test func theNetworkIsReallyBad() {
+        var sums = [String: Int]()
+        for seed in 0..<12 as Range<UInt64> {
+            let simulation = SpliceSimulation(seed: seed)
+            simulation.run()
+            for link in simulation.ends.map(\.link.counters) {
+                sums["lost", default: 0] += link.lost
+                sums["duplicated", default: 0] += link.duplicated
+                sums["reordered", default: 0] += link.reordered
+                sums["corrupted", default: 0] += link.corrupted
+                sums["overflowed", default: 0] += link.overflowed
+            }
+            sums["retransmissions", default: 0] += simulation.splice.retransmissions.reduce(0, +)
+            for end in simulation.ends { sums["out of order", default: 0] += end.nat.counters.outOfOrder }
+        }
+        #expect(sums.count == 7 && !sums.values.contains(0), "\(sums)")
+    }
 }
 
 /// What one seed chooses, and how it went. A class, for what both sides do is the same code.

@@ -221,6 +221,24 @@ struct TableTests {
         #expect(t.nat.state(of: unread) == .established)
     }
 
+    /// The search for an idle flow is short: behind sixteen silent ones that are busy it ends.
+    @Test(arguments: [(15, true), (16, false), (17, false)])
+    func theSearchForAnIdleFlowHasAnEnd(_ busy: Int, _ isCut: Bool) {
+        let t = trace { $0.maximumFlows = busy + 1 }
+        for port in 1...busy {
+            let flow = establish(t, "10.0.0.2:\(port)")!
+            t.app.sends(.ack, seq: 101, ack: 1, len: 1)  // a byte that is not passed on
+            #expect(t.nat.state(of: flow) == .established)
+        }
+        let idle = establish(t, "10.0.0.3:1")!
+        while t.nextPacket() != nil {}
+        t.after(.seconds(61))
+        while t.nextPacket() != nil {}
+        #expect((knock(t, "10.0.0.4:1") != nil) == isCut)
+        #expect(t.nat.counters.evicted == (isCut ? 1 : 0) && t.nat.counters.tableFull == (isCut ? 0 : 1))
+        #expect((t.nat.state(of: idle) == nil) == isCut)
+    }
+
     @Test func halfClosedFlowsAreCutLikeOthers() {
         for state in [TCPState.closeWait, .finWait2] {
             let t = trace { $0.maximumFlows = 1 }

@@ -3,6 +3,16 @@ import Testing
 
 @testable import FlowNAT
 
+extension TCPState {
+    /// The application's FIN has been received and delivered.
+    var hasReceivedFIN: Bool {
+        switch self {
+        case .closeWait, .closing, .lastAck, .timeWait: true
+        case .opening, .synReceived, .established, .finWait1, .finWait2: false
+        }
+    }
+}
+
 extension Trace {
     /// Brings a new flow into a state by the shortest way. The application began at 100; where it can be, the far side
     /// has said nothing, so the next numbers are 101 and 1, or one more after a FIN.

@@ -1,4 +1,3 @@
-import Foundation
 import Packets
 import Primitives
 import Testing
@@ -13,12 +12,14 @@ struct TransitionTests {
     /// What may happen to a flow. Numbers are those of `Trace.bring`; `next` is RCV.NXT, `last` the newest ACK possible.
     private static let happenings: [Happening] = [
         ("SYN again", { t, _, _ in t.app.sends(.syn, seq: 100, mss: 1460, ws: 7) }),
+        ("SYN with text", { t, _, _ in t.app.sends(.syn, seq: 100, len: 10, mss: 1460, ws: 7) }),
         ("SYN lower", { t, _, _ in t.app.sends(.syn, seq: 50) }),
         ("SYN in window", { t, next, _ in t.app.sends(.syn, seq: next + 1_000) }),
         ("SYN-ACK", { t, next, last in t.app.sends([.syn, .ack], seq: next, ack: last) }),
         ("ACK of all", { t, next, last in t.app.sends(.ack, seq: next, ack: last) }),
         ("ACK of nothing new", { t, next, _ in t.app.sends(.ack, seq: next, ack: 0) }),
         ("ACK of the future", { t, next, last in t.app.sends(.ack, seq: next, ack: last + 1) }),
+        ("window 0", { t, next, last in t.app.sends(.ack, seq: next, ack: last, win: 0) }),
         ("text", { t, next, last in t.app.sends(.ack, seq: next, ack: last, len: 10) }),
         ("text, out of order", { t, next, last in t.app.sends(.ack, seq: next + 10, ack: last, len: 10) }),
         ("text, old", { t, next, last in t.app.sends(.ack, seq: next - 1, ack: last, len: 1) }),
@@ -32,11 +33,23 @@ struct TransitionTests {
         ("RST in window", { t, next, _ in t.app.sends(.rst, seq: next + 1) }),
         ("RST outside", { t, next, _ in t.app.sends(.rst, seq: next - 1) }),
         ("timer", { t, _, _ in if t.timer != nil { t.untilTimer() } }),
+        // The dial is not decided, something is in flight, or nothing is: dial timeout, user timeout, keepalive.
+        ("long silence", { t, _, _ in t.untilConsequenceOfSilence() }),
+        ("ICMP soft", { t, _, last in t.unreachable(code: 1, about: last - 1) }),
+        ("ICMP hard", { t, _, last in t.unreachable(code: 3, about: last - 1) }),
+        ("ICMP hard, not sent", { t, _, last in t.unreachable(code: 3, about: last) }),
         ("accept", { t, _, _ in t.owner.accepts() }),
         ("reject refused", { t, _, _ in t.owner.rejects(.refused) }),
         ("reject unreachable", { t, _, _ in t.owner.rejects(.hostUnreachable) }),
         ("reject silence", { t, _, _ in t.owner.rejects(.silence) }),
         ("write", { t, _, _ in t.owner.writes(10) }),
+        (
+            "write, window 0",
+            { t, next, last in
+                t.app.sends(.ack, seq: next, ack: last, win: 0)
+                t.owner.writes(10)
+            }
+        ),
         ("finish", { t, _, _ in t.owner.finishes() }),
         ("abort", { t, _, _ in t.owner.aborts() }),
         ("release", { t, _, _ in t.owner.releases(10) }),
@@ -89,21 +102,31 @@ struct TransitionTests {
 
     /// To accept a change, run with `UPDATE_SNAPSHOTS=1` in the environment and review the difference.
     @Test func theTransitionTableIsAsRecorded() throws {
-        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Snapshots/transitions.txt")
-        let actual = table()
-        if ProcessInfo.processInfo.environment["UPDATE_SNAPSHOTS"] == "1" {
-            try actual.write(to: file, atomically: true, encoding: .utf8)
-            return
+        try SnapshotFile.expect(table(), isRecordedIn: "transitions.txt")
+    }
+}
+
+extension Trace {
+    /// Goes to the time when the application's silence has consequences, if it ever has.
+    fileprivate func untilConsequenceOfSilence() {
+        guard let flow, let deadline = nat.lifetimeDeadline(of: flow) else { return }
+        after(deadline - now)
+    }
+
+    /// An ICMP error about a segment of ours that begins at a number, counted from our first.
+    fileprivate func unreachable(code: UInt8, about number: Int) {
+        let sequence = (natStart ?? 0) &+ UInt32(truncatingIfNeeded: number)
+        var header = [UInt8](repeating: 0, count: TCPHeader.minimumLength)
+        header.withUnsafeMutableBytes { bytes in
+            _ = PacketWriter.writeTCPHeader(
+                to: bytes.baseAddress!, sourcePort: destination.port, destinationPort: source.port,
+                sequence: SequenceNumber(sequence), acknowledgment: SequenceNumber(0), flags: .ack, window: 0,
+                options: .none)
         }
-        let recorded = try String(contentsOf: file, encoding: .utf8)
-        let difference = actual.components(separatedBy: "\n").difference(from: recorded.components(separatedBy: "\n"))
-        let changes = difference.map { change in
-            switch change {
-            case .remove(let offset, let line, _): "-\(offset + 1): \(line)"
-            case .insert(let offset, let line, _): "+\(offset + 1): \(line)"
-            }
-        }
-        #expect(changes.isEmpty, "\(changes.joined(separator: "\n"))")
+        let quoted = Built.ip(from: destination.address, to: source.address, IPProtocol.tcp, header)
+        inject(
+            Built.icmp(
+                type: 3, code: code, quoting: quoted, from: IPAddress("10.0.0.254")!, to: destination.address))
     }
 }
 

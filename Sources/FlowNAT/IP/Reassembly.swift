@@ -85,7 +85,10 @@ struct Reassembly: ~Copyable {
     private func find(_ key: FragmentKey) -> Int? { datagrams.lastIndex { $0.datagram.key == key } }
 
     private mutating func begin(_ key: FragmentKey, now: Instant, counters: inout FlowCounters) -> Int? {
-        guard maximum > 0, maximumPerSource > 0 else { return nil }
+        guard maximum > 0, maximumPerSource > 0 else {
+            counters.fragmentsWithoutPlace += 1
+            return nil
+        }
         var ofSource = 0
         for entry in datagrams where entry.datagram.key.source == key.source { ofSource += 1 }
         if ofSource >= maximumPerSource {

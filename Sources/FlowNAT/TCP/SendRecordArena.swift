@@ -38,9 +38,8 @@ struct SendRecordArena: ~Copyable {
 
     let limit: Int
     let limitPerFlow: Int
-    /// Records in use, and the most ever in use at once.
+    /// Records in use.
     private(set) var used = 0
-    private(set) var highWater = 0
     private var free: Pointer?
     private var chunks: [Pointer] = []
 
@@ -58,7 +57,6 @@ struct SendRecordArena: ~Copyable {
         guard let record = free else { preconditionFailure("a new chunk has free records") }
         free = record.pointee.next
         used += 1
-        highWater = max(highWater, used)
         return record
     }
 

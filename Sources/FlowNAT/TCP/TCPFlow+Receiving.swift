@@ -18,7 +18,7 @@ extension TCPFlow {
             return receivePlainText(
                 segment, payload, now: now, settings: settings, counters: &counters, deliver: deliver)
         }
-        if state == .opening { return receiveWhileOpening(segment, now: now) }
+        if state == .opening { return receiveWhileOpening(segment, now: now, counters: &counters) }
         if state == .synReceived, segment.flags.isDisjoint(with: [.ack, .rst]), segment.flags.contains(.syn),
             segment.sequence == initialReceive
         {
@@ -46,12 +46,18 @@ extension TCPFlow {
         }
         if segment.flags.contains(.rst) {
             // RFC 1337: an old RST must not end TIME-WAIT early, or what it guards against can happen.
-            if state == .timeWait { return [] }
+            if state == .timeWait {
+                counters.resetsInTimeWait += 1
+                return []
+            }
             // RFC 5961, section 3: only the exact number resets; anything else in the window may be a guess.
             return segment.sequence == nextReceive ? .resetByPeer : .challenge
         }
         if segment.flags.contains(.syn) { return .challenge }  // RFC 5961, section 4
-        guard segment.flags.contains(.ack) else { return [] }
+        guard segment.flags.contains(.ack) else {
+            counters.segmentsWithoutAcknowledgment += 1
+            return []
+        }
 
         noteTimestamps(segment, now: now)
         if ecn.isNegotiated {
@@ -105,12 +111,16 @@ extension TCPFlow {
     // MARK: In full
 
     /// While the dial is undecided the application can only repeat its SYN, or give up.
-    private mutating func receiveWhileOpening(_ segment: TCPHeader, now: Instant) -> FlowOutcome {
+    private mutating func receiveWhileOpening(
+        _ segment: TCPHeader, now: Instant, counters: inout FlowCounters
+    ) -> FlowOutcome {
         if segment.flags.contains(.rst), segment.sequence == nextReceive { return .resetByPeer }
         if segment.flags.contains(.syn), segment.flags.isDisjoint(with: [.ack, .rst, .fin]),
             segment.sequence == initialReceive
         {
             noteRepeatedSYN(segment, now: now)
+        } else {
+            counters.ignoredWhileOpening += 1
         }
         return []
     }
@@ -149,6 +159,7 @@ extension TCPFlow {
         switch state {
         case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait:
             // After its FIN the application can have nothing new to say (RFC 9293, section 3.10.7.4, seventh).
+            counters.textAfterFIN += 1
             acknowledgment = .immediate
             return .ready
         case .established, .finWait1, .finWait2:

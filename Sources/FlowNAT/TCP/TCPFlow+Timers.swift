@@ -27,7 +27,7 @@ extension TCPFlow {
             reorderingTimeout(now: now, counters: &counters)
             outcome.insert(.ready)
         case .persist(let at) where at <= now:
-            outcome.formUnion(persistTimeout(now: now, settings: settings))
+            outcome.formUnion(persistTimeout(now: now, settings: settings, counters: &counters))
         case .timeWait(let until) where until <= now:
             timer = .idle
             outcome.insert(.remove)
@@ -39,9 +39,14 @@ extension TCPFlow {
 
     /// RFC 9293, section 3.8.6.1: a probe. A peer that answers may keep its window shut for ever, one that does not is
     /// gone (RFC 1122, section 4.2.2.17).
-    private mutating func persistTimeout(now: Instant, settings: FlowSettings.Reference) -> FlowOutcome {
+    private mutating func persistTimeout(
+        now: Instant, settings: FlowSettings.Reference, counters: inout FlowCounters
+    ) -> FlowOutcome {
         unanswered += 1
-        guard unanswered <= settings.pointee.maximumRetransmissions else { return .giveUp }
+        guard unanswered <= settings.pointee.maximumRetransmissions else {
+            counters.retransmissionFailures += 1
+            return .giveUp
+        }
         backoff += 1
         mustProbe = true
         timer = .persist(at: now + roundTrip.timeout(afterAttempts: backoff))
@@ -56,13 +61,17 @@ extension TCPFlow {
         unanswered += 1
         backoff += 1
         counters.timeouts += 1
+        let isHandshake = state == .synReceived
         let limit =
-            state == .synReceived
+            isHandshake
             ? settings.pointee.maximumHandshakeRetransmissions : settings.pointee.maximumRetransmissions
         // A FIN is sent into a shut window too, and a peer that refuses it there is alive.
-        guard (peerWindow == 0 ? unanswered : attempts) <= limit else { return .giveUp }
+        guard (peerWindow == 0 ? unanswered : attempts) <= limit else {
+            if isHandshake { counters.handshakeFailures += 1 } else { counters.retransmissionFailures += 1 }
+            return .giveUp
+        }
         timer = .idle
-        if state == .synReceived {
+        if isHandshake {
             nextSend = initialSend
         } else {
             enterTimeoutRecovery(counters: &counters)

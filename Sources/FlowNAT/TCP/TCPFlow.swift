@@ -13,14 +13,6 @@ public enum TCPState: Sendable, CaseIterable {
     case closing
     case lastAck
     case timeWait
-
-    /// The application's FIN has been received and delivered.
-    var hasReceivedFIN: Bool {
-        switch self {
-        case .closeWait, .closing, .lastAck, .timeWait: true
-        case .opening, .synReceived, .established, .finWait1, .finWait2: false
-        }
-    }
 }
 
 /// The one timer that a flow's sending side runs at a time.
@@ -259,7 +251,7 @@ struct TCPFlow: ~Copyable {
     /// that was refused, and a window that has shrunk, leave more sent than the peer wants.
     @inline(__always)
     var acceptableNumber: SequenceNumber {
-        state == .synReceived ? nextSend : SequenceNumber.earlier(nextSend, unacknowledged + peerWindow)
+        state == .synReceived ? highestSent : SequenceNumber.earlier(nextSend, unacknowledged + peerWindow)
     }
     /// Sent and not acknowledged, whatever became of it.
     var inFlight: Int { nextSend - unacknowledged }

@@ -21,6 +21,31 @@ struct Association: ~Copyable {
     /// The oldest datagram is leaving in fragments.
     var fragmentation: Fragmentation?
     var isReady = false
+    /// For the snapshot.
+    let created: Instant
+    var traffic = Traffic()
+
+    /// What an association has carried.
+    struct Traffic: Equatable {
+        var datagramsIn: UInt64 = 0
+        var bytesIn: UInt64 = 0
+        var datagramsOut: UInt64 = 0
+        var bytesOut: UInt64 = 0
+
+        /// From the application to the owner.
+        @inline(__always)
+        mutating func noteIn(_ datagrams: Int, bytes: Int) {
+            datagramsIn &+= UInt64(datagrams)
+            bytesIn &+= UInt64(bytes)
+        }
+
+        /// Into packets for the TUN.
+        @inline(__always)
+        mutating func noteOut(_ datagrams: Int, bytes: Int) {
+            datagramsOut &+= UInt64(datagrams)
+            bytesOut &+= UInt64(bytes)
+        }
+    }
 
     /// How far a datagram has left.
     struct Fragmentation {
@@ -39,6 +64,7 @@ struct Association: ~Copyable {
         self.sourceRecord = sourceRecord
         self.isNameLookup = isNameLookup
         self.mtu = mtu
+        created = now
         lastSent = now
         queue = DatagramQueue(pool: pool)
     }
@@ -80,6 +106,7 @@ struct Association: ~Copyable {
             from: first.remote, to: source, payloadCount: run.bytes, segmentSize: first.length,
             offload: settings.pointee.offload, into: buffer)
         queue.show(run.count, bytes: run.bytes)
+        traffic.noteOut(run.count, bytes: run.bytes)
         counters.datagramsOut += run.count
         return true
     }
@@ -112,6 +139,7 @@ struct Association: ~Copyable {
         if state.offset == total {
             fragmentation = nil
             queue.show(1, bytes: first.length)
+            traffic.noteOut(1, bytes: first.length)
             counters.datagramsOut += 1
         }
     }

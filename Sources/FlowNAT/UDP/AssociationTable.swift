@@ -70,6 +70,11 @@ struct AssociationTable: ~Copyable {
         return slots[source].map { pointer($0) }
     }
 
+    /// Calls `body` with every association, by slot. Nothing is allocated.
+    func forEach(_ body: (UnsafeMutablePointer<Association>) -> Void) {
+        for slot in generations.indices where generations[slot] & 1 == 1 { body(pointer(UInt32(slot))) }
+    }
+
     // MARK: - The application sends
 
     /// Notes that the application has sent from `source` to `destination`.

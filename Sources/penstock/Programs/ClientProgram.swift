@@ -281,11 +281,15 @@ final class ClientProgram {
                 "quic_lost": "\(connection?.lostPackets ?? 0)",
             ])
     }
-    /// A line for each flow, for each counter of FlowNAT that is not zero, and for each gauge.
+    /// A line for each flow, for each UDP association, for each counter of FlowNAT that is not zero, and for each gauge.
     private func logFlows() {
         var shown = 0
         engine.forEachFlow(now: MonotonicClock.now) { flow in
             if shown < Self.listedFlows { logger.info("flow \(flow)") }
+            shown += 1
+        }
+        engine.forEachAssociation(now: MonotonicClock.now) { association in
+            if shown < Self.listedFlows { logger.info("flow \(association)") }
             shown += 1
         }
         if shown > Self.listedFlows { logger.info("flows not shown: \(shown - Self.listedFlows)") }

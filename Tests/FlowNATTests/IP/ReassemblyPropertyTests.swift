@@ -8,7 +8,7 @@ import Testing
 /// Whatever way a datagram is cut, shuffled and repeated, it comes out as it was; whatever else comes, memory stays within
 /// its limits.
 struct ReassemblyPropertyTests {
-    @Test(arguments: 0..<60 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(60))
     func anyWayOfCuttingGivesTheDatagram(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let t = DatagramTrace { $0.maximumFragments = 256 }
@@ -44,7 +44,7 @@ struct ReassemblyPropertyTests {
 
     @Test func hostileOnesStayWithinTheLimits() {
         var all = FlowCounters()
-        for seed in 0..<20 as Range<UInt64> {
+        for seed in Seeds.upTo(20) {
             let c = hostileRun(seed: seed)
             all.reassembled += c.reassembled
             all.overlappingFragments += c.overlappingFragments

@@ -254,9 +254,15 @@ struct ReassemblyTests {
     }
 
     @Test func noPlaceAtAll() {
-        let t = DatagramTrace { $0.maximumReassemblies = 0 }
-        #expect(t.inject(piece(0..<1_000)).isEmpty)
-        #expect(t.nat.reassembly.memory == 0)
+        let changes: [(inout FlowSettings) -> Void] = [
+            { $0.maximumReassemblies = 0 }, { $0.maximumReassembliesPerSource = 0 },
+        ]
+        for change in changes {
+            let t = DatagramTrace(change)
+            #expect(t.inject(piece(0..<1_000)).isEmpty)
+            #expect(t.nat.reassembly.memory == 0)
+            #expect(t.nat.counters.fragments == 1 && t.nat.counters.fragmentsWithoutPlace == 1)
+        }
     }
 
     // MARK: Time
@@ -278,6 +284,16 @@ struct ReassemblyTests {
         let quoted = answer[(ip.headerLength + 8)...]
         #expect(quoted.elementsEqual(first.prefix(quoted.count)))
         #expect(t.nextPacket() == nil)
+    }
+
+    /// Within the rate of ICMP errors.
+    @Test func theSenderIsNotToldTooOften() {
+        let t = DatagramTrace { $0.unreachablesPerSecond = 2 }
+        for id in 1...5 as ClosedRange<UInt32> { t.inject(piece(0..<1_000, id: id)) }
+        t.after(.seconds(30))
+        var answers = 0
+        while t.nextPacket() != nil { answers += 1 }
+        #expect(answers == 2 && t.nat.counters.unreachablesSkipped == 3 && t.nat.counters.reassemblyTimeouts == 5)
     }
 
     @Test func nothingIsSaidWithoutTheFirstFragment() {

@@ -210,7 +210,7 @@ struct DatagramsOutTests {
         #expect(t.arrivals().map(\.payload) == [payload(3_000)])
     }
 
-    @Test(arguments: 0..<20 as Range<UInt64>)
+    @Test(arguments: Seeds.upTo(20))
     func anythingInAnyOrder(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let t = DatagramTrace {
