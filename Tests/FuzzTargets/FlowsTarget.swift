@@ -411,14 +411,14 @@ private struct FlowWorld: ~Copyable {
         let acknowledged = Int(Int32(bitPattern: tcp.acknowledgment.rawValue &- flow.start &- 1))
         require(
             acknowledged == flow.delivered + (flow.finished ? 1 : 0), "an ACK does not say what was delivered")
-        // The window of a SYN is never scaled.
-        let shift = tcp.flags.contains(.syn) ? 0 : Int(flow.shift)
-        let edge = acknowledged + Int(tcp.window) << shift
+        // The window of a SYN is never scaled, so one that is repeated may have to say less than an ACK did.
+        let isSYN = tcp.flags.contains(.syn)
+        let edge = acknowledged + Int(tcp.window) << (isSYN ? 0 : Int(flow.shift))
         // RFC 7323, section 2.4: less than the shift can express is no promise that was broken.
-        require(edge > flow.promised - 1 << Int(flow.shift), "the window's edge moves left")
+        require(isSYN || edge > flow.promised - 1 << Int(flow.shift), "the window's edge moves left")
         flows[which]!.promised = max(flow.promised, edge)
         require(
-            flows[which]!.promised - flow.delivered + flow.unreleased < settings.receiveWindow + 1 << Int(flow.shift),
+            flows[which]!.promised - acknowledged + flow.unreleased < settings.receiveWindow + 1 << Int(flow.shift),
             "a window for which there is no room")
         for index in tcp.options.sack.indices {
             let end = Int(Int32(bitPattern: tcp.options.sack[index].end.rawValue &- flow.start &- 1))

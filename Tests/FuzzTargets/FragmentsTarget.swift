@@ -77,7 +77,7 @@ private struct FragmentWorld: ~Copyable {
         case 6, 7: lie(which)
         case 8, 9, 10: sendAll(which, isLarge: choice & 8 != 0)
         case 11: flood(which, count: Int(input.byte() & 31))
-        case 12: survive(which)
+        case 12: choice & 8 == 0 ? survive(which) : overlap(which)
         case 13: pass(.milliseconds(Int64(input.byte()) * 200))
         case 14: passToDeadline()
         default: takePackets()
@@ -181,6 +181,22 @@ private struct FragmentWorld: ~Copyable {
         var random = FixedNumbers()
         for _ in 0..<choice >> 1 & 7 { _ = random.next() }
         if choice & 16 != 0 { starts.shuffle(using: &random) }
+    }
+
+    /// Two pieces that say the same of the same bytes refuse the whole all the same (RFC 5722, section 3).
+    private mutating func overlap(_ which: Int) {
+        let place = begin(which)
+        let total = originals[place].message.count
+        guard total > 24 else { return }
+        let (before, counters) = (delivered.count, nat.counters)
+        let at = 8 + Int(input.byte()) * 8 % ((total - 1) & ~7)
+        send(place, 0..<16)
+        send(place, 8..<min(total, max(24, at)))
+        send(place, 16..<total)
+        require(delivered.count == before, "a datagram of which pieces overlapped came out")
+        require(
+            nat.counters.overlappingFragments == counters.overlappingFragments + 1
+                && nat.counters.refusedFragments == counters.refusedFragments + 1, "pieces that overlap were kept")
     }
 
     /// A host that floods with first fragments does not cost another its datagram.
