@@ -78,7 +78,7 @@ private struct FlowWorld: ~Copyable {
         settings.offload = choice & 1 == 0
         settings.receiveWindow = choice & 2 == 0 ? 1 << 20 : 4_000
         settings.maximumHeldSegments = 8
-        settings.maximumHeldBytes = 64 << 10
+        settings.maximumHeldBytes = choice & 4 == 0 ? 64 << 10 : 20_000
         settings.maximumReplyBytes = 8 << 10
         settings.maximumRetransmissions = 3
         self.settings = settings
@@ -150,7 +150,8 @@ private struct FlowWorld: ~Copyable {
             windowScale: choice & 2 == 0 ? nil : choice >> 4,
             sackPermitted: choice & 4 != 0, timestamps: choice & 8 == 0 ? nil : (clock, 0))
         let flags: TCPFlags = choice & 0xC0 == 0xC0 ? [.syn, .ece, .cwr] : .syn
-        send(which, flags, sequence: start, acknowledgment: 0, count: 0, window: 0xFFFF, options: options)
+        let window = UInt16(choice) << 6 | 0x3F
+        send(which, flags, sequence: start, acknowledgment: 0, count: 0, window: window, options: options)
     }
 
     /// The next thing in order.
