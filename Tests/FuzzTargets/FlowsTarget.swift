@@ -128,12 +128,9 @@ private struct FlowWorld: ~Copyable {
     // MARK: Applications
 
     /// The last application speaks IPv6.
-    private static func source(_ which: Int) -> Endpoint {
-        Endpoint(which == 3 ? "[fd00::1]:40003" : "10.0.0.1:\(40_000 + which)")!
-    }
-    private static func destination(_ which: Int) -> Endpoint {
-        Endpoint(which == 3 ? "[2001:db8::1]:443" : "192.0.2.1:443")!
-    }
+    private static let sources = (0..<3).map { Endpoint("10.0.0.1:\(40_000 + $0)")! } + [Endpoint("[fd00::1]:40003")!]
+    private static let destinations =
+        Array(repeating: Endpoint("192.0.2.1:443")!, count: 3) + [Endpoint("[2001:db8::1]:443")!]
 
     private static func pattern(_ position: Int) -> UInt8 {
         UInt8(truncatingIfNeeded: position &* 31 &+ position >> 8)
@@ -194,7 +191,7 @@ private struct FlowWorld: ~Copyable {
         _ which: Int, _ flags: TCPFlags, sequence: UInt32, acknowledgment: UInt32, count: Int, window: UInt16,
         options: TCPOptions
     ) {
-        let (source, destination) = (Self.source(which), Self.destination(which))
+        let (source, destination) = (Self.sources[which], Self.destinations[which])
         let isSYN = flags.contains(.syn)
         // A SYN that is not admitted changes nothing for the flow that is there.
         let start = isSYN ? sequence : flows[which]?.start ?? sides[which].start
@@ -231,7 +228,7 @@ private struct FlowWorld: ~Copyable {
         let choice = input.byte()
         let back = UInt32(input.byte()) * 64
         let rest = input.word()
-        let (source, destination) = (Self.source(which), Self.destination(which))
+        let (source, destination) = (Self.sources[which], Self.destinations[which])
         let isIPv4 = source.address.isIPv4
         var segment = [UInt8](repeating: 0, count: TCPHeader.minimumLength)
         segment.withUnsafeMutableBytes { bytes in

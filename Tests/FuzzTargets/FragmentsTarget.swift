@@ -100,7 +100,8 @@ private struct FragmentWorld: ~Copyable {
     @discardableResult
     private mutating func begin(_ which: Int, sharesNumber: Bool = false, isLarge: Bool = false) -> Int {
         let size = isLarge ? Int(input.word()) : Int(input.byte()) * 8 + Int(input.byte() & 7)
-        let identification = sharesNumber ? 7 : UInt32(0x1_0000 + originals.count)
+        // IPv4 keeps the low half: no number but the shared one, and those of `flood`, comes twice.
+        let identification: UInt32 = sharesNumber ? 0x4000 : UInt32(0x1_0000 + originals.count)
         let (source, destination) = (Self.sources[which], Self.destinations[which])
         let serial = originals.count
         let payload = (0..<min(size, 65_000)).map { UInt8(truncatingIfNeeded: serial &* 37 &+ $0 &* 31 &+ $0 >> 8) }
