@@ -13,7 +13,7 @@ help: ## list the targets
 demo: deps build ## curl through the tunnel between three network namespaces, shown to a person
 	@scripts/as-root scripts/demo --penstock $(RELEASE)
 
-test: deps ## everything: format, import rules, unit and simulation tests, namespace tests
+test: deps ## everything: format, import rules, unit and simulation tests, benchmarks' counts, fuzzers, namespace tests
 	@SWIFT="$(SWIFT)" scripts/test
 
 check: lint ## format, import rules and the fast tests
@@ -46,5 +46,5 @@ deps: ## install the Debian packages that are missing, if any
 format: ## rewrite the sources in the committed format
 	$(SWIFT) format -i -r Sources Tests Benchmarks Fuzz Package.swift
 
-clean: ## remove what was built
-	rm -rf .build demo-output
+clean: ## remove what was built, and what the fuzzers have learnt
+	rm -rf .build Benchmarks/.build Fuzz/.build demo-output

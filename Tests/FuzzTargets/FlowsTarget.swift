@@ -24,6 +24,10 @@ private struct FlowWorld: ~Copyable {
         var acknowledgment: UInt32 = 0
         var timestamps = false
         var echo: UInt32 = 0
+        /// Of the last SYN: by how much its windows are to be shifted.
+        var shift: UInt8 = 0
+        /// The largest window that the last packet said.
+        var window = 0
     }
 
     /// What the owner knows of one flow.
@@ -40,6 +44,16 @@ private struct FlowWorld: ~Copyable {
         var finished = false
         /// The application has sent a FIN, in order or not.
         var heardFIN = false
+        /// The right edge of the window that the application was promised, in bytes of its stream.
+        var promised = 0
+        /// What our windows are to be shifted by: our SYN-ACK says so.
+        var shift: UInt8 = 0
+        /// The same for the windows of the application.
+        let peerShift: UInt8
+        /// The right edge of the largest window that it ever told.
+        var offered: Int
+        /// What a router said that a packet may have.
+        var mtu: Int
     }
 
     private static let applications = 4
@@ -64,7 +78,7 @@ private struct FlowWorld: ~Copyable {
         settings.offload = choice & 1 == 0
         settings.receiveWindow = choice & 2 == 0 ? 1 << 20 : 4_000
         settings.maximumHeldSegments = 8
-        settings.maximumHeldBytes = 64 << 10
+        settings.maximumHeldBytes = choice & 4 == 0 ? 64 << 10 : 20_000
         settings.maximumReplyBytes = 8 << 10
         settings.maximumRetransmissions = 3
         self.settings = settings
@@ -78,6 +92,7 @@ private struct FlowWorld: ~Copyable {
         let choice = input.byte()
         let which = Int(choice & 3)
         switch choice >> 2 & 15 {
+        case _ where choice >> 6 == 1: sendError(which)
         case 0: sendSYN(which)
         case 1: sendText(which, count: Int(input.byte()) * 8 + 1, flags: .ack)
         case 2: sendAnything(which)
@@ -96,9 +111,7 @@ private struct FlowWorld: ~Copyable {
         default: passToDeadline()
         }
         takeEvents()
-        require(pool.outstanding <= pool.limit, "the pool is beyond its limit")
-        require(nat.flowCount <= settings.maximumFlows, "too many flows")
-        require(nat.activeFlowCount >= 0 && nat.activeFlowCount <= nat.flowCount, "flows are miscounted")
+        requireLimits(nat, settings, pool)
         return true
     }
 
@@ -114,10 +127,10 @@ private struct FlowWorld: ~Copyable {
 
     // MARK: Applications
 
-    private static func source(_ which: Int) -> Endpoint {
-        Endpoint(.v4(IPv4Address(0x0A00_0001)), UInt16(40_000 + which))
-    }
-    private static let destination = Endpoint("192.0.2.1:443")!
+    /// The last application speaks IPv6.
+    private static let sources = (0..<3).map { Endpoint("10.0.0.1:\(40_000 + $0)")! } + [Endpoint("[fd00::1]:40003")!]
+    private static let destinations =
+        Array(repeating: Endpoint("192.0.2.1:443")!, count: 3) + [Endpoint("[2001:db8::1]:443")!]
 
     private static func pattern(_ position: Int) -> UInt8 {
         UInt8(truncatingIfNeeded: position &* 31 &+ position >> 8)
@@ -126,13 +139,16 @@ private struct FlowWorld: ~Copyable {
     private mutating func sendSYN(_ which: Int) {
         let choice = input.byte()
         let start = UInt32(input.word()) << 16 | 0xFF00
-        sides[which] = Application(start: start, next: start &+ 1, timestamps: choice & 8 != 0)
+        sides[which] = Application(
+            start: start, next: start &+ 1, timestamps: choice & 8 != 0,
+            shift: choice & 2 == 0 ? 0 : min(choice >> 4, TCPOptions.maximumWindowScale))
         let options = TCPOptions(
             maximumSegmentSize: choice & 1 == 0 ? nil : UInt16(choice) &* 16,
             windowScale: choice & 2 == 0 ? nil : choice >> 4,
             sackPermitted: choice & 4 != 0, timestamps: choice & 8 == 0 ? nil : (clock, 0))
         let flags: TCPFlags = choice & 0xC0 == 0xC0 ? [.syn, .ece, .cwr] : .syn
-        send(which, flags, sequence: start, acknowledgment: 0, count: 0, window: 0xFFFF, options: options)
+        let window = UInt16(choice) << 6 | 0x3F
+        send(which, flags, sequence: start, acknowledgment: 0, count: 0, window: window, options: options)
     }
 
     /// The next thing in order.
@@ -175,24 +191,74 @@ private struct FlowWorld: ~Copyable {
         _ which: Int, _ flags: TCPFlags, sequence: UInt32, acknowledgment: UInt32, count: Int, window: UInt16,
         options: TCPOptions
     ) {
-        let source = Self.source(which)
-        let start = sides[which].start
-        let headers = 20 + TCPHeader.minimumLength + options.encodedLength
+        let (source, destination) = (Self.sources[which], Self.destinations[which])
+        let isSYN = flags.contains(.syn)
+        // A SYN that is not admitted changes nothing for the flow that is there.
+        let start = isSYN ? sequence : flows[which]?.start ?? sides[which].start
+        let ipLength = PacketWriter.ipHeaderLength(isIPv4: source.address.isIPv4)
+        let headers = ipLength + TCPHeader.minimumLength + options.encodedLength
         var packet = [UInt8](repeating: 0, count: headers + count)
         let first = Int(Int32(bitPattern: sequence &- start &- 1))
         for offset in 0..<count { packet[headers + offset] = Self.pattern(first + offset) }
         packet.withUnsafeMutableBytes { bytes in
             let memory = bytes.baseAddress!
             PacketWriter.writeTCPHeader(
-                to: memory + 20, sourcePort: source.port, destinationPort: Self.destination.port,
+                to: memory + ipLength, sourcePort: source.port, destinationPort: destination.port,
                 sequence: SequenceNumber(sequence), acknowledgment: SequenceNumber(acknowledgment), flags: flags,
                 window: window, urgentPointer: flags.contains(.urg) ? window : 0, options: options)
             PacketWriter.writeIPHeader(
-                to: memory, source: source.address, destination: Self.destination.address, protocol: IPProtocol.tcp,
-                payloadLength: headers - 20 + count)
+                to: memory, source: source.address, destination: destination.address, protocol: IPProtocol.tcp,
+                payloadLength: headers - ipLength + count)
         }
         if flags.contains(.fin) { flows[which]?.heardFIN = true }
-        deliver(packet, start: flags.contains(.syn) ? sequence : start)
+        sides[which].window = Int(window)
+        noteOffer(which, acknowledgment, window)
+        deliver(packet, start: start)
+    }
+
+    /// The application may be sent this much, if the ACK counts at all.
+    private mutating func noteOffer(_ which: Int, _ acknowledgment: UInt32, _ window: UInt16) {
+        guard let flow = flows[which], let ours = flow.ours else { return }
+        let edge = Int(Int32(bitPattern: acknowledgment &- ours &- 1)) + Int(window) << Int(flow.peerShift)
+        flows[which]!.offered = max(flow.offered, edge)
+    }
+
+    /// A router, or the application's kernel, says what became of a segment.
+    private mutating func sendError(_ which: Int) {
+        let choice = input.byte()
+        let back = UInt32(input.byte()) * 64
+        let rest = input.word()
+        let (source, destination) = (Self.sources[which], Self.destinations[which])
+        let isIPv4 = source.address.isIPv4
+        var segment = [UInt8](repeating: 0, count: TCPHeader.minimumLength)
+        segment.withUnsafeMutableBytes { bytes in
+            _ = PacketWriter.writeTCPHeader(
+                to: bytes.baseAddress!, sourcePort: destination.port, destinationPort: source.port,
+                sequence: SequenceNumber(sides[which].acknowledgment &- 1 &- back), acknowledgment: SequenceNumber(0),
+                flags: .ack, window: 0)
+        }
+        let kind: (type: UInt8, code: UInt8)
+        switch choice & 3 {
+        case 0:
+            kind = isIPv4 ? (ICMPHeader.TypeV4.destinationUnreachable, 4) : (ICMPHeader.TypeV6.packetTooBig, 0)
+        case 1:
+            kind = (
+                isIPv4 ? ICMPHeader.TypeV4.destinationUnreachable : ICMPHeader.TypeV6.destinationUnreachable,
+                choice >> 2
+            )
+        case 2: kind = (isIPv4 ? ICMPHeader.TypeV4.timeExceeded : ICMPHeader.TypeV6.timeExceeded, choice >> 2)
+        default: kind = (choice >> 2, 0)
+        }
+        let quoted = Made.packet(
+            from: destination.address, to: source.address, IPProtocol.tcp, segment)
+        let packet = Made.icmpError(
+            type: kind.type, code: kind.code, rest: UInt32(rest), quoting: quoted, from: source.address,
+            to: destination.address)
+        let before = nat.counters.pathMTULowered
+        deliver(packet, start: sides[which].start)
+        guard nat.counters.pathMTULowered > before else { return }
+        // A router that says nothing is too old to know better: then the size is FlowNAT's to guess.
+        if rest > 0 { flows[which]?.mtu = max(Int(rest), isIPv4 ? 552 : 1_280) }
     }
 
     private mutating func deliver(_ packet: [UInt8], start: UInt32) {
@@ -203,6 +269,8 @@ private struct FlowWorld: ~Copyable {
                 guard let which = flows.firstIndex(where: { $0?.id == id }) else { fatalError("bytes of no flow") }
                 require(!text.isEmpty, "a delivery of nothing")
                 require(!flows[which]!.finished, "bytes after the end")
+                require(
+                    flows[which]!.delivered + text.count <= flows[which]!.promised, "bytes beyond the promised window")
                 let taken = min(text.count, appetite)
                 if appetite != .max { appetite -= taken }
                 for offset in 0..<taken {
@@ -267,7 +335,11 @@ private struct FlowWorld: ~Copyable {
     private mutating func takeEvents(start: UInt32 = 0) {
         while let event = nat.nextEvent() {
             if case .connect(let id, let addresses) = event {
-                flows[Int(addresses.source.port) - 40_000] = Flow(id: id, start: start)
+                let which = Int(addresses.source.port) - 40_000
+                // The window of a SYN is never scaled.
+                flows[which] = Flow(
+                    id: id, start: start, peerShift: sides[which].start == start ? sides[which].shift : 0,
+                    offered: sides[which].window, mtu: settings.mtu)
             } else if case .finished(let id) = event, let which = index(id) {
                 require(flows[which]!.heardFIN, "a FIN out of nowhere")
                 flows[which]!.finished = true
@@ -305,23 +377,50 @@ private struct FlowWorld: ~Copyable {
         guard !tcp.flags.contains(.rst), let flow = flows[which] else { return }
         if tcp.flags.contains(.syn) {
             flows[which]!.ours = tcp.sequence.rawValue
+            flows[which]!.shift = tcp.options.windowScale ?? 0
             sides[which].timestamps = tcp.options.timestamps != nil
         }
         guard let ours = flows[which]!.ours else { fatalError("a segment before the SYN-ACK") }
         let position = Int(Int32(bitPattern: tcp.sequence.rawValue &- ours &- 1))
         require(count == 0 || position + count <= flow.written, "bytes that nobody wrote")
+        // One byte more asks whether a shut window is still shut.
+        require(count == 0 || position + count <= flow.offered + 1, "bytes beyond the application's window")
+        if count > 0 {
+            let header = buffer.offload
+            let largest = header.gsoType == .none ? bytes.count : Int(header.headerLength) + Int(header.segmentSize)
+            require(largest <= flow.mtu, "a segment larger than a router said")
+        }
         for offset in 0..<count {
             require(
                 bytes[ip.headerLength + tcp.headerLength + offset] == Self.pattern(position + offset),
                 "bytes out are not what was written")
         }
-        let acknowledged = Int(Int32(bitPattern: tcp.acknowledgment.rawValue &- flow.start &- 1))
-        require(
-            acknowledged == flow.delivered + (flow.finished ? 1 : 0), "an ACK does not say what was delivered")
+        checkAcknowledgment(which, tcp)
         let end = tcp.sequence.rawValue &+ UInt32(count + (tcp.flags.isDisjoint(with: [.syn, .fin]) ? 0 : 1))
         if Int32(bitPattern: end &- sides[which].acknowledgment) > 0 || tcp.flags.contains(.syn) {
             sides[which].acknowledgment = end
         }
         sides[which].echo = tcp.options.timestamps?.value ?? 0
+    }
+
+    /// What a segment says of the application's own stream: how far it was delivered, and how much more may come.
+    private mutating func checkAcknowledgment(_ which: Int, _ tcp: TCPHeader) {
+        guard let flow = flows[which] else { return }
+        let acknowledged = Int(Int32(bitPattern: tcp.acknowledgment.rawValue &- flow.start &- 1))
+        require(
+            acknowledged == flow.delivered + (flow.finished ? 1 : 0), "an ACK does not say what was delivered")
+        // The window of a SYN is never scaled, so one that is repeated may have to say less than an ACK did.
+        let isSYN = tcp.flags.contains(.syn)
+        let edge = acknowledged + Int(tcp.window) << (isSYN ? 0 : Int(flow.shift))
+        // RFC 7323, section 2.4: less than the shift can express is no promise that was broken.
+        require(isSYN || edge > flow.promised - 1 << Int(flow.shift), "the window's edge moves left")
+        flows[which]!.promised = max(flow.promised, edge)
+        require(
+            flows[which]!.promised - acknowledged + flow.unreleased < settings.receiveWindow + 1 << Int(flow.shift),
+            "a window for which there is no room")
+        for index in tcp.options.sack.indices {
+            let end = Int(Int32(bitPattern: tcp.options.sack[index].end.rawValue &- flow.start &- 1))
+            require(end <= flows[which]!.promised, "text beyond the promised window was kept")
+        }
     }
 }

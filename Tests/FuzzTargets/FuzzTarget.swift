@@ -10,6 +10,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case packets
     /// Bytes as calls of a `FlowNAT` and segments of its applications.
     case flows
+    /// Bytes as calls of a `FlowNAT` and datagrams of its applications.
+    case datagrams
+    /// Bytes as datagrams and the fragments that they come in.
+    case fragments
 
     public func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -18,6 +22,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .offload: fuzzOffload(bytes)
         case .packets: fuzzPackets(bytes)
         case .flows: fuzzFlows(bytes)
+        case .datagrams: fuzzDatagrams(bytes)
+        case .fragments: fuzzFragments(bytes)
         }
     }
 }

@@ -2,13 +2,20 @@ import FlowNAT
 import Packets
 import Primitives
 
-/// Packets of any kind, each behind a byte of what it is and two of its length; between them time passes.
+/// Packets of any kind, each behind a byte of what it is and two of its length; between them time passes. Datagrams are
+/// answered with their own payload.
 func fuzzPackets(_ bytes: UnsafeRawBufferPointer) {
     var input = FuzzInput(bytes)
     var settings = FlowSettings()
     settings.maximumFlows = 16
     settings.maximumHalfOpen = 8
-    settings.offload = input.byte() & 1 == 0
+    settings.maximumAssociations = 4
+    settings.maximumReassemblies = 4
+    settings.maximumDatagramMemory = 256 << 10
+    let choice = input.byte()
+    settings.offload = choice & 1 == 0
+    settings.udpOffload = choice & 2 == 0
+    let carriesDatagrams = choice & 4 == 0
     let pool = BlockPool(byteLimit: 4 << 20, retainedBytes: 0)
     do {
         var random = FixedNumbers()
@@ -22,21 +29,39 @@ func fuzzPackets(_ bytes: UnsafeRawBufferPointer) {
             let offload = VirtioHeader(
                 flags: kind & 2 == 0 ? VirtioHeader.dataValid : 0, gsoType: kind & 4 == 0 ? .none : .udpL4,
                 segmentSize: UInt16(kind) &* 8)
-            packet.withUnsafeBytes { nat.handle($0, offload: offload, now: now) { _, bytes in bytes.count } }
+            handle(packet, offload, carriesDatagrams: carriesDatagrams, &nat, now: now)
             settle(&nat, buffer, settings, accepts: kind & 8 == 0, now: now)
             if kind & 0xC0 != 0 {
                 now = now + .milliseconds(1 << Int64(kind >> 3))
                 nat.handleTimeout(now: now)
                 settle(&nat, buffer, settings, accepts: true, now: now)
             }
-            require(pool.outstanding <= pool.limit, "the pool is beyond its limit")
-            require(nat.flowCount <= settings.maximumFlows, "too many flows")
+            requireLimits(nat, settings, pool)
         }
         nat.abortAll()
         settle(&nat, buffer, settings, accepts: false, now: now)
         require(nat.flowCount == 0, "flows are left")
     }
     require(pool.outstanding == 0, "blocks are left")
+}
+
+private func handle(
+    _ packet: [UInt8], _ offload: VirtioHeader, carriesDatagrams: Bool, _ nat: inout FlowNAT, now: Instant
+) {
+    var datagrams: [(id: AssociationID, destination: Endpoint, payload: [UInt8])] = []
+    packet.withUnsafeBytes { bytes in
+        guard carriesDatagrams else {
+            return nat.handle(bytes, offload: offload, now: now) { _, text in text.count }
+        }
+        nat.handle(bytes, offload: offload, now: now) { _, text in
+            text.count
+        } datagrams: { id, destination, payload in
+            datagrams.append((id, destination, Array(payload)))
+        }
+    }
+    for datagram in datagrams {
+        datagram.payload.withUnsafeBytes { _ = nat.sendDatagram(datagram.id, from: datagram.destination, $0) }
+    }
 }
 
 private func settle(
@@ -53,26 +78,4 @@ private func settle(
         require(count < 10_000, "packets without end")
         _ = checkedPacket(buffer, settings)
     }
-}
-
-/// A packet from FlowNAT to the TUN with its checksum finished: whole, not too large, every checksum right.
-func checkedPacket(_ buffer: PacketBuffer, _ settings: FlowSettings) -> (bytes: [UInt8], ip: IPHeader) {
-    var bytes = buffer.flattened()
-    let header = buffer.offload
-    if !settings.offload {
-        require(header == .none, "a virtio header although the TUN knows none")
-        require(bytes.count <= max(settings.mtu, ICMPWriter.maximumErrorV6), "a packet beyond the MTU")
-    }
-    let isFinished = bytes.withUnsafeMutableBytes { Segmentation.completeChecksum(packet: $0, header: header) }
-    require(isFinished, "a virtio header that points outside its packet")
-    guard let ip = try? IPHeader.parse(bytes.span.bytes), ip.totalLength == bytes.count else {
-        fatalError("an IP packet that cannot be read")
-    }
-    if ip.protocol == IPProtocol.tcp {
-        let isValid = Checksum.isValid(
-            segment: bytes.span.bytes.extracting(ip.upperLayer), source: ip.source, destination: ip.destination,
-            protocol: IPProtocol.tcp)
-        require(isValid, "a wrong TCP checksum")
-    }
-    return (bytes, ip)
 }

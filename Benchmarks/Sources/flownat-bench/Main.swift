@@ -14,7 +14,7 @@ struct Main {
           --quick         rounds of 5 ms, five of them
           --cpu-time      count the thread's processor time, not the time that passes
           --json          figures for programs
-          --check         fail when a case allocates once it is warm
+          --check         fail when a case allocates once it is warm, or an idle flow takes more than 2048 bytes
         """
 
     static func main() {
@@ -29,9 +29,7 @@ struct Main {
         case .list: for entry in Catalog.cases { print(entry.name) }
         case .single(let name, let operations): runAlone(name, operations)
         case .memory(let flows):
-            var report = Report()
-            report.memory = [MemoryMeasurement.take(flows: flows)]
-            options.json ? report.printJSON() : report.printTable()
+            measureMemory(flows: flows, options)
         case .measure: measure(options)
         }
     }
@@ -42,6 +40,17 @@ struct Main {
             exit(2)
         }
         entry.prepare(Repeat(operations: operations))
+    }
+
+    private static func measureMemory(flows: Int, _ options: Options) {
+        let measurement = MemoryMeasurement.take(flows: flows)
+        var report = Report()
+        report.memory = [measurement]
+        options.json ? report.printJSON() : report.printTable()
+        if options.check, !measurement.isWithinLimit {
+            print("flownat-bench: an idle flow takes more than \(MemoryMeasurement.limitPerFlow) bytes")
+            exit(1)
+        }
     }
 
     private static func measure(_ options: Options) {

@@ -11,6 +11,14 @@ struct MemoryMeasurement {
     /// Growth of what the allocator has handed out, bytes a flow.
     let allocatedPerFlow: Double
 
+    /// What an idle flow may take, bytes.
+    static let limitPerFlow = 2_048
+
+    /// Neither the kernel nor the allocator says more. A count of nothing would be a fault of the measurement.
+    var isWithinLimit: Bool {
+        [residentPerFlow, allocatedPerFlow].allSatisfy { 0 < $0 && $0 <= Double(Self.limitPerFlow) }
+    }
+
     /// Opens so many flows, each of which has carried a request and an answer. In a process of its own, or memory that
     /// was used before would be used again and not be seen.
     static func take(flows: Int) -> MemoryMeasurement {
