@@ -36,7 +36,8 @@ struct LossyMischiefTests {
         ]
     }()
 
-    @Test(arguments: Seeds.upTo(120))
+    /// The last ones found a fault of the simulation once.
+    @Test(arguments: Array(Seeds.upTo(120)) + [303, 451, 771, 935, 1043, 1126])
     func aPeerThatLiesGetsItsBytes(seed: UInt64) {
         let (name, habits) = Self.habits[Int(seed) % Self.habits.count]
         let simulation = LossySimulation(seed: seed, habits: habits)
