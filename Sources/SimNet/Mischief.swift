@@ -31,6 +31,7 @@ public struct Mischief: Sendable {
     /// One past the highest number that the sender has sent, and the last acknowledgment passed on.
     private var highest: SequenceNumber?
     private var acknowledged: SequenceNumber?
+    private var hasSentFIN = false
 
     public init(_ habits: Habits, seed: UInt64) {
         self.habits = habits
@@ -42,6 +43,7 @@ public struct Mischief: Sendable {
         guard let (_, tcp, count) = Self.parse(packet) else { return }
         let end = tcp.sequence + count + (tcp.flags.isDisjoint(with: [.syn, .fin]) ? 0 : 1)
         highest = highest.map { SequenceNumber.later($0, end) } ?? end
+        if tcp.flags.contains(.fin) { hasSentFIN = true }
     }
 
     /// What arrives at the sender in the place of this packet.
@@ -56,7 +58,10 @@ public struct Mischief: Sendable {
         }
         acknowledged = SequenceNumber.later(from, tcp.acknowledgment)
         var packets: [[UInt8]] = []
-        if random.chance(habits.anticipates) {
+        // Once the sender's FIN is acknowledged its flow may be gone: then a RST at the number that was named is the right
+        // answer (RFC 9293, section 3.10.7.1), and the peer would take it for text beyond its window.
+        let mayBeGone = hasSentFIN && acknowledged == highest
+        if random.chance(habits.anticipates), !mayBeGone {
             var early = tcp
             early.acknowledgment = highest + .random(in: 1...100_000, using: &random)
             packets.append(Self.rewrite(packet, ip, early))
