@@ -256,24 +256,6 @@ struct SendingTests {
         t.app.expects(.ack, seq: 2, ack: 101, len: 1)
     }
 
-    /// The peer refuses the byte of a probe, and with it whatever stands behind: ACKs and RST stand before it.
-    @Test func aRefusedProbeDoesNotMakeACKsUnacceptable() {
-        let t = opened(win: 0)
-        t.owner.writes(1_000)
-        t.app.expectsNothing()
-        t.untilTimer()
-        t.app.expects(.ack, seq: 1, ack: 101, len: 1)
-        t.app.sends(.ack, seq: 101, ack: 1, win: 0)
-        t.app.expectsNothing()
-        // Its own text goes on all the while (RFC 9293, section 3.8.6.1).
-        t.app.sends(.ack, seq: 101, ack: 1, len: 3_000, win: 0)
-        t.app.expects(.ack, seq: 1, ack: 3_101)
-        t.app.sends(.ack, seq: 101, ack: 1, len: 10, win: 0)
-        t.app.expects(.ack, seq: 1, ack: 3_101)
-        t.owner.aborts()
-        t.app.expects([.rst, .ack], seq: 1, ack: 3_101)
-    }
-
     @Test func aShutWindowThatAnswersIsNeverGivenUp() {
         let t = opened(win: 0)
         t.owner.writes(1_000)
