@@ -98,9 +98,6 @@ struct SuspendedReaderTests {
             var settings = FlowSettings()
             settings.offload = false
             settings.receiveWindow = 30_000
-            // Where a third of all probes has no answer, five minutes without one come now and then.
-            settings.userTimeout = nil
-            settings.maximumRetransmissions = 20
             nat = FlowNAT(settings: settings, pool: pool, random: &random)
             var theirs = SimTCPPeer.Settings()
             theirs.receiveBuffer = 30_000

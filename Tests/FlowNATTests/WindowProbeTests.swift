@@ -72,6 +72,24 @@ struct WindowProbeTests {
         t.app.expects([.fin, .ack], seq: 2, ack: 101)
     }
 
+    /// Probes without an answer are counted, not timed: their network may lose some, and a minute lies between two.
+    @Test func theUserTimeoutBeginsAfterTheProbes() {
+        let t = opened(win: 0) { $0.userTimeout = .seconds(20) }
+        t.owner.writes(10)
+        t.app.expectsNothing()
+        for _ in 0..<9 {
+            t.untilTimer()
+            t.app.expects(.ack, seq: 1, ack: 101, len: 1)
+        }
+        t.app.sends(.ack, seq: 101, ack: 1, win: 60_000)
+        t.app.expects(.ack, seq: 1, ack: 101, len: 10)
+        t.after(.seconds(19))
+        #expect(t.state == .established && t.nat.counters.userTimeouts == 0)
+        while t.nextPacket() != nil {}
+        t.after(.seconds(2))
+        #expect(t.state == nil && t.nat.counters.userTimeouts == 1)
+    }
+
     /// A peer that takes a byte with each probe is asked again soon, however long that goes on.
     @Test func progressEndsTheBackOff() {
         let t = opened(win: 0)

@@ -52,6 +52,8 @@ extension TCPFlow {
         case .synReceived, .timeWait:
             return nil
         case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
+            // Probes of a shut window have their own limit, in probes: they are too few for a limit in time.
+            if case .persist = timer { return nil }
             if let since = life.outstandingSince { return settings.pointee.userTimeout.map { since + $0 } }
             return keepaliveDeadline(settings: settings)
         }

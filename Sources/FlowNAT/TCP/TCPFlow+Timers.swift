@@ -100,6 +100,8 @@ extension TCPFlow {
         backoff = 0
         mustProbe = false
         timer = hasEnded ? .idle : .persist(at: now + roundTrip.timeout)
+        // The user timeout begins with what is sent next: the time of the probes does not count.
+        if hasEnded { life.outstandingSince = nil }
     }
 
     // MARK: Which timer runs
