@@ -112,9 +112,9 @@ public struct FlowSettings: Sendable {
     /// Datagrams, and their bytes, that wait for the TUN in one association; the oldest give way.
     public var maximumQueuedDatagrams = 512
     public var maximumQueuedDatagramBytes = 256 << 10
-    /// Memory of all those queues together, bytes. A queue that is not empty counts for four blocks of the pool more than its
-    /// bytes.
-    public var maximumDatagramMemory = 16 << 20
+    /// Memory of all those queues together, bytes. A queue that is not empty counts for four blocks of the pool (64 KiB) more
+    /// than its bytes, so this is also how many associations can have something waiting at once: some thousand.
+    public var maximumDatagramMemory = 64 << 20
     /// Whether the TUN takes super-packets of UDP too (USO, Linux 6.2); without effect unless `offload` is set.
     public var udpOffload = false
 
