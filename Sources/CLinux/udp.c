@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "address.h"
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,4 +196,20 @@ int clinux_send_each(int fd, int ipv6, const void *bytes, size_t count, size_t s
         if (sent >= 0) return sent;
         if (errno != EINTR) return -errno;
     }
+}
+
+int clinux_steer_by_connection_id(int fd, unsigned count) {
+    // Offsets count from the UDP payload. A long header has version and length before the identifier, a short one has
+    // it next. What is too short for the load goes to the first socket, which ignores it.
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+        BPF_STMT(BPF_JMP | BPF_JA, 1),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0 ? 0 : -errno;
 }

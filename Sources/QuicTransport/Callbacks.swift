@@ -174,7 +174,7 @@ extension QuicConnection {
         // The peer may open another in its place.
         if ngtcp2_conn_is_local_stream(native, id) == 0 { ngtcp2_conn_extend_max_streams_bidi(native, 1) }
         guard let stream = streams.removeValue(forKey: id) else { return 0 }
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.releaseQueue()
         stream.receiveState = .ended
         if isUsable { owner?.connection(self, closed: stream) }

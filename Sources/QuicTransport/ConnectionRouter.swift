@@ -3,6 +3,8 @@ import CNgtcp2
 /// Which connection of a server owns a connection ID, and the counts that its limits are about.
 final class ConnectionRouter {
     private var table: [ConnectionID: QuicConnection] = [:]
+    /// Datagrams come in bursts: the last answer is mostly the next one too.
+    private var recent: (identifier: ConnectionID, connection: QuicConnection)?
     private(set) var handshakes = 0
     /// The first byte of every identifier made here.
     let loop: UInt8
@@ -16,11 +18,22 @@ final class ConnectionRouter {
     /// Identifiers in use. Each connection has at most eight of its own (ngtcp2's limit) and the client's first choice.
     var count: Int { table.count }
 
-    func find(_ identifier: ConnectionID) -> QuicConnection? { table[identifier] }
+    func find(_ identifier: ConnectionID) -> QuicConnection? {
+        if let recent, recent.identifier == identifier { return recent.connection }
+        guard let connection = table[identifier] else { return nil }
+        recent = (identifier, connection)
+        return connection
+    }
 
-    func add(_ identifier: ConnectionID, _ connection: QuicConnection) { table[identifier] = connection }
+    func add(_ identifier: ConnectionID, _ connection: QuicConnection) {
+        recent = nil
+        table[identifier] = connection
+    }
 
-    func remove(_ identifier: ConnectionID) { table.removeValue(forKey: identifier) }
+    func remove(_ identifier: ConnectionID) {
+        recent = nil
+        table.removeValue(forKey: identifier)
+    }
 
     func handshakeStarted() { handshakes += 1 }
 

@@ -76,7 +76,7 @@ extension QuicConnection {
     func stop(_ stream: QuicStream, code: UInt64) {
         guard !stream.wasStopped, stream.sendState != .reset else { return }
         stream.wasStopped = true
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.abandonSending()
         owner?.connection(self, stopped: stream, code: code)
     }

@@ -43,7 +43,7 @@ extension QuicConnection {
         if isUsable, streams[stream.id.rawValue] != nil {
             _ = ngtcp2_conn_shutdown_stream_write(native, stream.id.rawValue, code & Self.maximumCode)
         }
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.abandonSending()
     }
 
@@ -81,6 +81,7 @@ extension QuicConnection {
             return false
         }
         datagrams.append(bytes)
+        schedule.add(datagramTurn)
         return true
     }
 
@@ -102,7 +103,7 @@ extension QuicConnection {
     func makeReady(_ stream: QuicStream) {
         guard !stream.isBlocked || stream.queue.unread == 0 else { return }
         // A FIN alone needs no window, so it does not wait behind streams that do.
-        if stream.queue.unread == 0 { ready.prepend(stream) } else { ready.append(stream) }
+        if stream.queue.unread == 0 { schedule.addFirst(stream) } else { schedule.add(stream) }
     }
 
     func returnConnectionCredit(_ count: Int) {
@@ -112,7 +113,7 @@ extension QuicConnection {
     /// The connection ends: nothing is sent or delivered any more, and all memory goes back.
     func dropStreams() {
         for stream in streams.values {
-            ready.remove(stream)
+            schedule.remove(stream)
             stream.releaseQueue()
             stream.receiveState = .ended
             stream.uncredited = 0
@@ -120,6 +121,7 @@ extension QuicConnection {
         firstSent = nil
         link.connection = nil
         streams.removeAll()
+        schedule.remove(datagramTurn)
         datagrams.removeAll()
     }
 }

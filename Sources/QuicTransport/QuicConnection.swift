@@ -34,6 +34,8 @@ public final class QuicConnection {
     public static let maximumBatchPackets = 64
     /// Bytes of one batch at most: what fits into one UDP datagram over IPv6.
     public static let maximumBatchBytes = 65_535 - 40 - 8
+    /// What pacing allows for so long may leave in one batch.
+    static let burstTime = Interval.milliseconds(1)
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
@@ -52,11 +54,19 @@ public final class QuicConnection {
     private(set) var native: OpaquePointer!
 
     var streams: [Int64: QuicStream] = [:]
-    @exclusivity(unchecked) var ready = ReadyList()
+    @exclusivity(unchecked) var schedule = SendSchedule()
     let link = ConnectionLink()
     var datagrams: DatagramQueue
+    /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
+    let datagramTurn: QuicStream
     /// The connection-level window is used up; no stream can send until the next batch tries again.
     var isWindowBlocked = false
+
+    var pacer = Pacer()
+    /// The pacer has held back what waits to be sent.
+    var isPaced = false
+    /// The batch just written has more in it than acknowledgements.
+    var carriesData = false
 
     /// Which datagrams of a server's socket belong to this connection; nil on a client.
     let router: ConnectionRouter?
@@ -70,6 +80,7 @@ public final class QuicConnection {
     let packetInfo: UnsafeMutablePointer<ngtcp2_pkt_info>
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
+    let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
     var held: HeldPacket
     /// The CONNECTION_CLOSE packet.
@@ -135,6 +146,7 @@ public final class QuicConnection {
         self.random = random
         latest = now
         datagrams = DatagramQueue(limit: settings.datagramQueueLimit)
+        datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
         scratchPath = .allocate(capacity: 1)
@@ -144,6 +156,8 @@ public final class QuicConnection {
         regions = .allocate(capacity: Self.regionLimit)
         regions.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0))
         vectors = .allocate(capacity: Self.regionLimit)
+        nativeStatistics = .allocate(capacity: 1)
+        nativeStatistics.initialize(to: ngtcp2_conn_stat())
         held = HeldPacket(local: local, remote: remote)
         link.connection = self
     }
@@ -155,6 +169,7 @@ public final class QuicConnection {
         packetInfo.deallocate()
         regions.deallocate()
         vectors.deallocate()
+        nativeStatistics.deallocate()
         held.memory.deallocate()
     }
 
@@ -228,7 +243,8 @@ extension QuicConnection {
         switch state {
         case .handshaking, .established:
             let expiry = ngtcp2_conn_get_expiry(native)
-            return expiry == .max ? nil : Instant(nanoseconds: expiry)
+            let timer = expiry == .max ? nil : Instant(nanoseconds: expiry)
+            return isPaced ? earliest(timer, pacer.nextDeparture) : timer
         case .closing, .draining: return farewell?.end
         case .closed: return nil
         }
@@ -257,14 +273,15 @@ extension QuicConnection {
         result.streamsOpen = streams.count
         result.datagramsDropped += datagrams.dropped
         guard state == .handshaking || state == .established else { return result }
-        var native = ngtcp2_conn_stat()
-        ngtcp2_conn_get_conn_stat(self.native, &native)
+        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        let native = nativeStatistics.pointee
         result.smoothedRTT = .nanoseconds(Int64(clamping: native.smoothed_rtt))
         result.latestRTT = .nanoseconds(Int64(clamping: native.latest_rtt))
         result.minimumRTT = .nanoseconds(native.min_rtt == .max ? 0 : Int64(clamping: native.min_rtt))
         result.congestionWindow = Int(clamping: native.cwnd)
         result.bytesInFlight = Int(clamping: native.bytes_in_flight)
-        result.pacingRate = Int(exactly: native.pacing_rate.rounded()).map { max($0, 0) } ?? 0
+        // ngtcp2 counts bytes a nanosecond.
+        result.pacingRate = Int(exactly: (native.pacing_rate * 1e9).rounded()).map { max($0, 0) } ?? 0
         result.pathPayload = ngtcp2_conn_get_path_max_tx_udp_payload_size(self.native)
         for id in streams.keys { result.lostPackets += ngtcp2_conn_get_stream_loss_count(self.native, id) }
         return result

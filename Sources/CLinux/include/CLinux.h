@@ -49,6 +49,7 @@ typedef enum {
     CLINUX_BIND_WITHOUT_PORT,
     CLINUX_UDP_SEGMENT,
     CLINUX_UDP_GRO,
+    CLINUX_REUSE_PORT,
     CLINUX_TCP_NODELAY,
     CLINUX_KEEP_ALIVE,
     /// Seconds of quiet before the first probe.
@@ -97,6 +98,10 @@ void clinux_receiver_destroy(clinux_receiver *receiver);
 const clinux_message *clinux_receiver_messages(const clinux_receiver *receiver);
 /// One recvmmsg: how many messages came, or -EAGAIN.
 int clinux_receive(int fd, clinux_receiver *receiver, int limit);
+
+/// Steers the datagrams of QUIC among the `count` sockets that share the port of `fd`, in the order of their binding: by
+/// the first byte of the destination connection ID, modulo `count` (RFC 9000, section 17). 0 or -errno.
+int clinux_steer_by_connection_id(int fd, unsigned count);
 
 #define CLINUX_SEND_LIMIT 64
 /// One sendmsg. `segment` 0: the bytes are one datagram; else UDP_SEGMENT splits them. `from` may be NULL.
@@ -162,3 +167,8 @@ ssize_t clinux_netlink_receive(int fd, void *bytes, size_t count);
 int clinux_unshare_network(void);
 /// Takes all capabilities from the calling thread, not from the process, for ever.
 int clinux_drop_capabilities(void);
+
+/// Names the calling thread: up to 15 bytes.
+void clinux_name_thread(const char *name);
+/// Processors that this process may use, at least one.
+unsigned clinux_processor_count(void);

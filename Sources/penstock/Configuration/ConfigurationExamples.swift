@@ -28,7 +28,7 @@ let clientConfigurationExample = """
       offload: auto                   # auto or off
       idle-timeout: 30s
       keep-alive: 10s                 # below the idle timeout
-      stream-window: 4MiB
+      stream-window: 32MiB
       connection-window: 192MiB
 
     reconnect:
@@ -68,8 +68,8 @@ let serverConfigurationExample = """
       offload: auto                   # auto or off
       idle-timeout: 30s
       keep-alive: 10s                 # below the idle timeout
-      stream-window: 4MiB
-      connection-window: 64MiB
+      stream-window: 32MiB
+      connection-window: 128MiB
       always-retry: false             # every new client proves its address first
 
     limits:

@@ -9,8 +9,12 @@ import QuicTransport
 
 /// The running client: a client engine between a TUN device and a UDP socket.
 final class ClientProgram {
-    /// Packets or datagrams taken from one descriptor before the others get their turn.
+    /// Datagrams taken from the socket before the others get their turn.
     private static let budget = 256
+    /// Bytes taken from the TUN before what they became leaves: a small request behind them waits for no more than that.
+    private static let tunBudget = 256 << 10
+    /// What a small packet counts for: its headers cost as much as a kilobyte of payload.
+    private static let smallestCharge = 1_024
     /// Flows that one listing shows. It is written at once, and nothing else is done meanwhile.
     private static let listedFlows = 1_000
 
@@ -151,9 +155,11 @@ final class ClientProgram {
         tunHasMore = false
         let now = MonotonicClock.now
         do {
-            for _ in 0..<Self.budget {
+            var left = Self.tunBudget
+            while left > 0 {
                 guard let (count, header) = try tun.read(into: input) else { return }
                 engine.handlePacket(UnsafeRawBufferPointer(rebasing: input[..<count]), offload: header, now: now)
+                left -= max(count, Self.smallestCharge)
             }
             tunHasMore = true
         } catch {

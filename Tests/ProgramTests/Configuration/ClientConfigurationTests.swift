@@ -30,7 +30,7 @@ import Testing
         #expect([c.routes.table, c.routes.mark, c.routes.priority] == [20_563, 20_563, 5_200])
         #expect(c.quic.congestionControl == .bbr2)
         #expect([c.quic.idleTimeout, c.quic.keepAlive] == [.seconds(30), .seconds(10)])
-        #expect([c.quic.streamWindow, c.quic.connectionWindow] == [4 << 20, 192 << 20])
+        #expect([c.quic.streamWindow, c.quic.connectionWindow] == [32 << 20, 192 << 20])
         #expect([c.reconnect.firstDelay, c.reconnect.maximumDelay] == [.milliseconds(500), .seconds(30)])
         #expect([c.limits.flows, c.limits.memory] == [4_096, 256 << 20])
         #expect(c.logLevel == .info)
