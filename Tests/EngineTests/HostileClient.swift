@@ -94,7 +94,7 @@ final class HostileClient {
 
     private func carryOut(_ action: ServerAction) {
         switch action {
-        case .dial(let id, _): dials.append(id)
+        case .dial(let id, _), .openDatagramSocket(let id, _): dials.append(id)
         case .write(let id):
             guard socketsTake else { return }
             var bytes: [UInt8] = []

@@ -47,7 +47,7 @@ final class ClientProgram {
         }
         let pool = BlockPool(byteLimit: configuration.limits.memory)
         engine = ClientEngine(
-            settings: Self.settings(configuration, tunOffloads: tun.offload.contains(.tso4)), pool: pool,
+            settings: Self.settings(configuration, tun.offload), pool: pool,
             random: SystemRandom(), now: MonotonicClock.now)
     }
 
@@ -66,7 +66,7 @@ final class ClientProgram {
             mark: routes.mark, rulePriority: routes.priority)
     }
 
-    private static func settings(_ configuration: ClientConfiguration, tunOffloads: Bool) -> ClientSettings {
+    private static func settings(_ configuration: ClientConfiguration, _ offload: TunOffload) -> ClientSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -77,7 +77,13 @@ final class ClientProgram {
         settings.software = "penstock \(penstockVersion)"
         settings.flows.maximumFlows = configuration.limits.flows
         settings.flows.mtu = configuration.tun.mtu
-        settings.flows.offload = tunOffloads
+        settings.flows.offload = offload.contains(.tso4)
+        settings.flows.udpOffload = offload.contains(.uso4)
+        settings.flows.maximumAssociations = configuration.limits.associations
+        settings.flows.maximumAssociationsPerSource = configuration.limits.associations
+        // As much as one reading of the socket brings.
+        settings.flows.maximumQueuedDatagrams = 4_096
+        settings.flows.maximumQueuedDatagramBytes = 1 << 20
         settings.firstReconnectDelay = configuration.reconnect.firstDelay
         settings.maximumReconnectDelay = configuration.reconnect.maximumDelay
         configuration.quic.apply(to: &settings.transport)
@@ -154,6 +160,7 @@ final class ClientProgram {
             for _ in 0..<Self.budget {
                 guard let (count, header) = try tun.read(into: input) else { return }
                 engine.handlePacket(UnsafeRawBufferPointer(rebasing: input[..<count]), offload: header, now: now)
+                if engine.datagramsAreMany { flushSocket(now: now) }
             }
             tunHasMore = true
         } catch {
@@ -223,7 +230,7 @@ final class ClientProgram {
     }
 
     /// Leads traffic into the tunnel, once. Not before the server's name was looked up: the tunnel would take the
-    /// question, and could not carry it.
+    /// question, and is not there yet to carry it.
     private func installRoutes() -> Bool {
         guard !hasRoutes else { return true }
         do {
@@ -264,6 +271,7 @@ final class ClientProgram {
     private func logStatistics() {
         let counters = engine.counters
         let flows = engine.flowCounters
+        let datagrams = engine.datagramCounters
         let connection = engine.connectionStatistics
         logger.info(
             "statistics",
@@ -279,6 +287,15 @@ final class ClientProgram {
                 "unsupported": "\(flows.unsupportedProtocol)", "blocks": "\(engine.pool.outstanding)",
                 "rtt_us": "\((connection?.smoothedRTT.nanoseconds ?? 0) / 1_000)",
                 "quic_lost": "\(connection?.lostPackets ?? 0)",
+                "associations_open": "\(engine.associationCount)",
+                "associations_opened": "\(datagrams.associationsOpened)",
+                "associations_refused": "\(datagrams.associationsRefused)",
+                "datagrams_sent": "\(datagrams.sent)", "datagrams_streamed": "\(datagrams.streamed)",
+                "datagrams_received": "\(datagrams.received)", "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_dropped":
+                    "\(datagrams.droppedForStream + (connection?.datagramsDropped ?? 0) + flows.datagramsDropped)",
+                "datagrams_without_tunnel": "\(datagrams.droppedWithoutTunnel)",
+                "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])
     }
     /// A line for each flow, for each UDP association, for each counter of FlowNAT that is not zero, and for each gauge.
