@@ -50,8 +50,9 @@ public final class DatagramSocket {
         public let reason: NetworkFailure
     }
 
-    /// The socket buffers asked for, in bytes: some 20 ms of 400 Mbit/s.
-    static let bufferSize = 1 << 20
+    /// The socket buffers asked for, in bytes: some 80 ms of 400 Mbit/s, since every datagram counts for twice its size. The
+    /// kernel takes memory only for what waits, and has a limit for all sockets together (udp_mem).
+    static let bufferSize = 4 << 20
     /// The most datagrams of one send: UDP_MAX_SEGMENTS of older kernels (linux/udp.h).
     public static let maximumSegments = 64
 

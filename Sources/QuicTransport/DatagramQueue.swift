@@ -13,7 +13,9 @@ struct DatagramQueue: ~Copyable {
     }
 
     /// Slots of the first memory.
-    private static let firstCapacity = 16
+    static let firstCapacity = 16
+    /// An empty queue that has not been used for so long gives its memory back.
+    private static let rest = Interval.seconds(10)
     /// The largest datagram: no packet holds a larger one.
     static let maximumDatagram = 1500
     private static let headerSize = 16
@@ -24,9 +26,11 @@ struct DatagramQueue: ~Copyable {
     let patience: Interval
     private var memory: UnsafeMutableRawPointer?
     /// Slots of `memory`.
-    private var capacity = 0
+    private(set) var capacity = 0
     private var head = 0
     private(set) var count = 0
+    /// When the last datagram came.
+    private var latest = Instant(nanoseconds: 0)
     /// Datagrams thrown away to make room, or because they had waited too long.
     private(set) var dropped = 0
 
@@ -70,6 +74,7 @@ struct DatagramQueue: ~Copyable {
         precondition(size >= 0 && size <= Self.maximumDatagram && count < capacity, "committed without space")
         slot(count).storeBytes(of: Header(count: Int32(size), queued: now), as: Header.self)
         count += 1
+        latest = now
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer, now: Instant) {
@@ -84,12 +89,13 @@ struct DatagramQueue: ~Copyable {
         if count == 0 { head = 0 }
     }
 
-    /// Forgets what has waited for too long.
+    /// Forgets what has waited for too long, and memory that was not needed for long.
     mutating func dropLate(now: Instant) {
         while count > 0, slot(0).load(as: Header.self).queued + patience < now {
             removeFirst()
             dropped += 1
         }
+        if count == 0, capacity > Self.firstCapacity, latest + Self.rest < now { removeAll() }
     }
 
     mutating func removeAll() {

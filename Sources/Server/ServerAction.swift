@@ -69,6 +69,9 @@ public struct ServerDatagramCounters: Equatable, Sendable {
     public var droppedForOutbox = 0
     /// Datagrams dropped because as much as may waited on the association's stream.
     public var droppedForStream = 0
+    /// Datagrams for clients that their connections dropped, as the path did not take them in time; those of connections
+    /// that have ended. See `ServerEngine.datagramsDroppedForPath`.
+    var droppedForPath = 0
     /// QUIC datagrams of no association.
     public var withoutAssociation = 0
     /// QUIC datagrams that did not open.

@@ -171,6 +171,11 @@ extension ServerEngine {
         counters.bytesSealed += UInt64(payload.count)
     }
 
+    /// Datagrams for clients that their connections dropped, as the path did not take them in time.
+    public var datagramsDroppedForPath: Int {
+        sessions.reduce(datagramCounters.droppedForPath) { $0 + ($1?.connection.statistics.datagramsDropped ?? 0) }
+    }
+
     /// A datagram to `destination` came to nothing: the network said so, or the kernel would not send it.
     public func datagramFailed(_ id: OutboundID, to destination: Endpoint, _ failure: DialFailure, now: Instant) {
         last = now

@@ -118,6 +118,7 @@ public final class ServerEngine {
         guard sessions[session.index] === session else { return }  // settled for good already
         guard session.connection.state != .closed else {
             end(session, reason: "closed")
+            datagramCounters.droppedForPath += session.connection.statistics.datagramsDropped
             endpoint.remove(session.connection)
             sessions[session.index] = nil
             counters.connectionsOpen -= 1

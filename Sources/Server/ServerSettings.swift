@@ -24,7 +24,7 @@ public struct ServerSettings: Sendable {
     /// A dial that nobody answers is given up after so long.
     public var dialTimeout: Interval = .seconds(60)
     /// UDP associations of one client, and of all clients together; each has a socket.
-    public var maximumAssociationsPerConnection = 2_048
+    public var maximumAssociationsPerConnection = 3_072
     public var maximumAssociations = 16_384
     /// How long an association lasts after the client's last datagram (RFC 4787, section 4.3, REQ-5: two minutes at least,
     /// five recommended).

@@ -83,7 +83,7 @@ final class SimDatagrams {
         return isBusy
     }
 
-    private static func cut(_ run: OutboundDatagrams) -> [[UInt8]] {
+    static func cut(_ run: OutboundDatagrams) -> [[UInt8]] {
         guard run.segmentSize > 0 else { return [[]] }
         let pieces = stride(from: 0, to: run.bytes.count, by: run.segmentSize).map {
             Array(run.bytes[$0..<min($0 + run.segmentSize, run.bytes.count)])

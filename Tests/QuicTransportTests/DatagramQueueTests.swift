@@ -51,6 +51,20 @@ import Testing
         #expect(queue.dropped == 2)
     }
 
+    /// A burst's memory does not stay for ever.
+    @Test func aRestingQueueGivesItsMemoryBack() {
+        var queue = DatagramQueue(limit: 1_000, patience: .seconds(1))
+        for _ in 0..<1_000 { Self.append([1], to: &queue) }
+        for _ in 0..<1_000 { queue.removeFirst() }
+        queue.dropLate(now: Self.start + .seconds(10))
+        #expect(queue.capacity == 1_000)
+        queue.dropLate(now: Self.start + .seconds(11))
+        #expect(queue.capacity == 0)
+        Self.append([2], to: &queue, at: Self.start + .seconds(11))
+        #expect(Array(queue.first) == [2])
+        #expect(queue.capacity == DatagramQueue.firstCapacity)
+    }
+
     @Test func writingInPlace() {
         var queue = DatagramQueue(limit: 2, patience: .seconds(1))
         for value in 0..<5 {

@@ -81,7 +81,7 @@ let serverConfigurationExample = """
       connections: 1024
       flows-per-connection: 4096
       udp-associations: 16384         # of all clients; each takes a port
-      udp-associations-per-connection: 2048
+      udp-associations-per-connection: 3072
       memory: 1GiB                    # buffered bytes of all flows
 
     log:

@@ -274,7 +274,8 @@ final class ServerProgram {
                 "datagrams_sent": "\(datagrams.sent)", "datagrams_received": "\(datagrams.received)",
                 "datagrams_streamed": "\(datagrams.streamed)", "datagrams_denied": "\(datagrams.denied)",
                 "datagrams_failed": "\(datagrams.failures)",
-                "datagrams_dropped": "\(datagrams.droppedForOutbox + datagrams.droppedForStream)",
+                "datagrams_dropped":
+                    "\(datagrams.droppedForOutbox + datagrams.droppedForStream + engine.datagramsDroppedForPath)",
                 "datagrams_without_association": "\(datagrams.withoutAssociation)",
                 "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])

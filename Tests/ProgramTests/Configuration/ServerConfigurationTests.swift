@@ -26,7 +26,7 @@ import Testing
         #expect(s.quic == QuicSettings())
         #expect(!s.alwaysRetry)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
-        #expect([s.limits.associations, s.limits.associationsPerConnection] == [16_384, 2_048])
+        #expect([s.limits.associations, s.limits.associationsPerConnection] == [16_384, 3_072])
         #expect(s.udp.idleTimeout == .seconds(300) && s.udp.nameLookupTimeout == .seconds(30))
     }
 
