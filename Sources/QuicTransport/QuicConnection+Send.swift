@@ -84,9 +84,11 @@ extension QuicConnection {
         let path = UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self)
         isInside = true
         defer { isInside = false }
+        isStreamsTurn.toggle()
         while true {
             let result: Int
-            if !datagrams.isEmpty, state == .established {
+            let streamsGoFirst = isStreamsTurn && !isWindowBlocked && ready.first != nil
+            if !datagrams.isEmpty, state == .established, !streamsGoFirst {
                 result = writeDatagram(bytes, capacity, path, time)
             } else if !isWindowBlocked, state == .established, let stream = ready.first {
                 result = writeStream(stream, bytes, capacity, path, time)
@@ -120,7 +122,7 @@ extension QuicConnection {
         }
         let finishes = stream.sendState == .finishing && offer.bytes == stream.queue.unread
         var flags = finishes ? UInt32(NGTCP2_WRITE_STREAM_FLAG_FIN) : UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE)
-        if ready.hasSeveral { flags |= UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE) }
+        if ready.hasSeveral || !datagrams.isEmpty { flags |= UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE) }
         var taken: ngtcp2_ssize = -1
         let result = ngtcp2_conn_writev_stream(
             native, path, packetInfo, bytes, capacity, &taken, flags, stream.id.rawValue, vectors, offer.count, time)

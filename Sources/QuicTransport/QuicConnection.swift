@@ -55,6 +55,8 @@ public final class QuicConnection {
     @exclusivity(unchecked) var ready = ReadyList()
     let link = ConnectionLink()
     var datagrams: DatagramQueue
+    /// Streams and datagrams take turns with their packets, so that neither can shut the other out.
+    var isStreamsTurn = false
     /// The connection-level window is used up; no stream can send until the next batch tries again.
     var isWindowBlocked = false
 

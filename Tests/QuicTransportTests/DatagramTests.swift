@@ -35,6 +35,27 @@ import Testing
         expectSame(pair.serverSide.received[stream.id], upload)
     }
 
+    /// Somebody sends more datagrams than the path takes: a stream beside them still gets its share, and they theirs.
+    @Test func aFloodOfDatagramsDoesNotShutStreamsOut() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(10), rate: 10_000_000, queueLimit: 60_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try #require(pair.client.openStream())
+        let upload = Pair.pattern(300_000, seed: 2)
+        pair.clientSide.send(upload, on: stream, pair.client)
+        let start = pair.now
+        while !pair.serverSide.finished.contains(stream.id), pair.now - start < .seconds(10) {
+            for _ in 0..<20 { _ = Self.send([UInt8](repeating: 1, count: 1_000), pair) }
+            pair.flush()
+            pair.run(for: .milliseconds(5))
+        }
+        expectSame(pair.serverSide.received[stream.id], upload)
+        // Half of the path is 5 Mbit/s, for which the upload needs 0.5 s.
+        #expect(pair.now - start < .seconds(3))
+        #expect(pair.serverSide.datagrams.count > 100)
+    }
+
     @Test func fullQueueDropsTheOldest() throws {
         var options = Pair.Options()
         options.client.datagramQueueLimit = 10

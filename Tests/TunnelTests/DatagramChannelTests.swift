@@ -182,4 +182,24 @@ extension DatagramChannel {
         #expect(try pair.server.nextRecord(from: &queue, into: nil) == .unknown)
         #expect(try pair.server.records(&queue).map(\.1) == [[2]])
     }
+
+    /// Whatever is in it, a message is read without harm.
+    @Test(arguments: 0..<20)
+    func rubbishIsReadWithoutHarm(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        for _ in 0..<2_000 {
+            var bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
+            if !bytes.isEmpty, Bool.random(using: &random) {
+                bytes[bytes.count - 1] = [0, 1, 4, 0x10, 0x11, 0x14].randomElement(using: &random)!
+            }
+            bytes.withUnsafeBytes { message in
+                guard let trailer = DatagramMessage.Trailer.read(message, requested: ChannelPair.requested) else {
+                    return
+                }
+                #expect((0..<message.count).contains(trailer.bodyCount))
+            }
+        }
+    }
 }
