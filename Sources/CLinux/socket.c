@@ -30,6 +30,8 @@ static const struct { int level, name; } options[] = {
     [CLINUX_TCP_NODELAY] = {IPPROTO_TCP, TCP_NODELAY},
     [CLINUX_KEEP_ALIVE] = {SOL_SOCKET, SO_KEEPALIVE},
     [CLINUX_TCP_KEEP_IDLE] = {IPPROTO_TCP, TCP_KEEPIDLE},
+    [CLINUX_IPV4_RECEIVE_ERRORS] = {IPPROTO_IP, IP_RECVERR},
+    [CLINUX_IPV6_RECEIVE_ERRORS] = {IPPROTO_IPV6, IPV6_RECVERR},
 };
 
 int clinux_socket(int ipv6, clinux_socket_type type) {

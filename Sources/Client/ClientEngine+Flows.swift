@@ -37,8 +37,10 @@ extension ClientEngine {
                 }
             case .closed(let id):
                 if let flow = flow(id) { endFlow(flow) }
-            case .associationEnded, .datagramRefused:
-                break  // no UDP is carried yet, so there are no associations
+            case .associationEnded(let id):
+                associationEnded(id)
+            case .datagramRefused:
+                break  // the far end has no use for it: its socket is ours
             }
         }
     }

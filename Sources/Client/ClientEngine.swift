@@ -42,6 +42,13 @@ public final class ClientEngine {
     var nat: FlowNAT
     var link: Link
     var flows: [ClientFlow?] = []
+    var associations = ClientAssociationTable()
+    public internal(set) var datagramCounters = ClientDatagramCounters()
+    /// Where datagrams of the server are opened, and those for its streams are put together.
+    let datagramMemory = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: DatagramChannel.maximumRecord, alignment: 16)
+    /// What an application is to be told when FlowNAT can be called again.
+    var pendingRejection: (AssociationID, Endpoint, RejectReason)?
     var random: any RandomNumberGenerator
     var backoff: Backoff
     var events: [ClientEvent] = []
@@ -63,6 +70,8 @@ public final class ClientEngine {
         link = .down(until: now)
         last = now
     }
+
+    deinit { datagramMemory.deallocate() }
 
     // MARK: - The connection
 
@@ -118,6 +127,11 @@ public final class ClientEngine {
         if case .up = link { true } else { false }
     }
 
+    /// Associations that have a stream.
+    public var associationCount: Int { associations.count }
+    /// So many datagrams wait for the server that `nextBatch` should be asked before another packet is handed in.
+    public var datagramsAreMany: Bool { connection?.datagramsAreMany ?? false }
+
     public var connectionStatistics: ConnectionStatistics? { connection?.statistics }
     public var flowCounters: FlowCounters { nat.counters }
     public var flowGauges: FlowGauges { nat.gauges }
@@ -150,6 +164,8 @@ public final class ClientEngine {
     private func forgetFlows() {
         flows.removeAll(keepingCapacity: true)
         counters.flowsOpen = 0
+        // FlowNAT keeps the applications' ports: the next datagram from one opens a stream again.
+        associations.removeAll()
     }
 
     // MARK: - In
@@ -157,7 +173,10 @@ public final class ClientEngine {
     /// A packet from the TUN.
     public func handlePacket(_ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant) {
         last = now
-        nat.handle(packet, offload: offload, now: now) { id, bytes in seal(bytes, of: id) }
+        nat.handle(
+            packet, offload: offload, now: now, deliver: { id, bytes in seal(bytes, of: id) },
+            datagrams: { id, destination, payload in carry(payload, of: id, to: destination) })
+        carryOutRejection()
         carryOutFlowEvents()
     }
 

@@ -19,6 +19,13 @@ public struct ClientSettings: Sendable {
     /// Reconnecting waits this long at first, then twice as long each time, with jitter.
     public var firstReconnectDelay: Interval = .milliseconds(500)
     public var maximumReconnectDelay: Interval = .seconds(30)
+    /// Bytes of datagrams that may be on their way over an association's stream while the server has not answered:
+    /// the largest one has room behind the request.
+    public var maximumEarlyDatagramBytes = 128 << 10
+    /// The same afterwards, of datagrams that are larger than a packet.
+    public var maximumStreamedDatagramBytes = 512 << 10
+    /// How long an application is told of a refused association before the server is asked again.
+    public var refusedAssociationPause: Interval = .seconds(1)
 
     public init(trust: ServerTrust, key: PreSharedKey) {
         self.trust = trust

@@ -33,6 +33,8 @@ extension QuicConnection {
         }
         if held.count > 0 { return heldBatch(into: buffer) }
         isWindowBlocked = false
+        datagrams.dropLate(now: latest)
+        if datagrams.isEmpty { schedule.rest(datagramTurn) }
         ngtcp2_conn_get_conn_stat(native, nativeStatistics)
         isPaced = schedule.waiting > 0 && !pacer.allows(latest)
         carriesData = false
@@ -176,25 +178,28 @@ extension QuicConnection {
     private func writeDatagram(
         _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
     ) -> Int {
-        let count = datagrams.first.count
-        guard count <= maximumDatagramSize else {
+        let datagram = datagrams.first
+        let limit = maximumDatagramSize
+        guard datagram.count <= limit else {
             dropDatagram()
             return Int(NGTCP2_ERR_WRITE_MORE)
         }
-        let more = datagrams.count > 1 || schedule.waiting > 1
+        // Of several datagrams, the next is offered to this packet only where it fits as well.
+        let next = datagrams.secondCount
+        let more = next.map { datagram.count + $0 + 3 <= limit } ?? (schedule.waiting > 1)
         let flags = more ? UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE) : UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE)
         var accepted: Int32 = 0
-        let result = datagrams.first.withUnsafeBufferPointer { datagram in
-            // ngtcp2 asserts that no vector is empty.
-            vectors[0] = ngtcp2_vec(base: UnsafeMutablePointer(mutating: datagram.baseAddress), len: count)
-            return ngtcp2_conn_writev_datagram(
-                native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, count == 0 ? 0 : 1, time)
-        }
+        // ngtcp2 asserts that no vector is empty.
+        vectors[0] = ngtcp2_vec(
+            base: UnsafeMutableRawPointer(mutating: datagram.baseAddress!).assumingMemoryBound(to: UInt8.self),
+            len: datagram.count)
+        let result = ngtcp2_conn_writev_datagram(
+            native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, datagram.isEmpty ? 0 : 1, time)
         if accepted != 0 {
             datagrams.removeFirst()
             counters.datagramsSent += 1
             carriesData = true
-            schedule.charge(datagramTurn, count)
+            schedule.charge(datagramTurn, datagram.count)
             if datagrams.isEmpty { schedule.rest(datagramTurn) }
         }
         switch result {

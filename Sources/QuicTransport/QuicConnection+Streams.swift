@@ -75,15 +75,29 @@ extension QuicConnection {
 
     /// Queues a datagram (RFC 9221). A full queue drops its oldest.
     /// - Returns: false when it cannot be sent: larger than `maximumDatagramSize`, or the connection is not established.
-    public func sendDatagram(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    public func sendDatagram(_ bytes: UnsafeRawBufferPointer, now: Instant) -> Bool {
         guard isUsable, bytes.count <= maximumDatagramSize else {
             counters.datagramsDropped += 1
             return false
         }
-        datagrams.append(bytes)
+        datagrams.append(bytes, now: now)
         schedule.add(datagramTurn)
         return true
     }
+
+    /// Memory for a datagram of at most `maximum` bytes, to be written in place and queued by `sendDatagram(_:now:)`
+    /// before anything else is asked of this connection. A full queue drops its oldest.
+    /// - Returns: nil when so large a datagram cannot be sent: see `maximumDatagramSize`.
+    public func datagramSpace(_ maximum: Int) -> UnsafeMutableRawBufferPointer? {
+        guard isUsable, maximum <= maximumDatagramSize else { return nil }
+        return datagrams.space()
+    }
+
+    /// Queues the first `count` bytes of the memory that `datagramSpace` has given.
+    public func sendDatagram(_ count: Int, now: Instant) { datagrams.commit(count, now: now) }
+
+    /// Many datagrams wait: call `nextBatch` before more are queued, or the oldest may be dropped.
+    public var datagramsAreMany: Bool { datagrams.count > datagrams.limit / 2 }
 
     // MARK: Inside
 

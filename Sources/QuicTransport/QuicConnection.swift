@@ -145,7 +145,7 @@ public final class QuicConnection {
         self.pool = pool
         self.random = random
         latest = now
-        datagrams = DatagramQueue(limit: settings.datagramQueueLimit)
+        datagrams = DatagramQueue(limit: settings.datagramQueueLimit, patience: settings.datagramPatience)
         datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
@@ -265,7 +265,8 @@ extension QuicConnection {
         let limit = Int(clamping: peer.pointee.max_datagram_frame_size)
         // Short header with connection ID and packet number, authentication tag, frame type and length.
         let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + 3
-        return max(min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead), 0)
+        let room = min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead)
+        return min(max(room, 0), DatagramQueue.maximumDatagram)
     }
 
     public var statistics: ConnectionStatistics {

@@ -26,8 +26,10 @@ public struct TransportSettings: Sendable {
     public var maximumStreams = 4096
     /// The largest DATAGRAM frame that this side takes (RFC 9221); 0 refuses datagrams.
     public var maximumDatagramPayload = 65_535
-    /// Datagrams that wait to be sent; the oldest is dropped when one more comes.
-    public var datagramQueueLimit = 256
+    /// Datagrams that wait to be sent; the oldest is dropped when one more comes. This bounds memory, 1.5 KiB for each.
+    public var datagramQueueLimit = 4096
+    /// How long a datagram may wait to be sent; then it is dropped. This bounds delay where the path is slow.
+    public var datagramPatience: Interval = .milliseconds(100)
     /// The largest UDP payload to send, in bytes, from 1200 to 1500. Larger than 1200 needs path MTU discovery.
     public var maximumUDPPayload = 1452
     /// Probes how large packets the path carries (RFC 9000, section 14.3). Without it, packets stay at 1200 bytes.

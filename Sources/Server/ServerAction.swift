@@ -1,4 +1,5 @@
 import Primitives
+import Sealing
 import Tunnel
 
 /// Names one outbound connection for as long as it lives. `index` is a small number that the program may use as a place
@@ -12,6 +13,8 @@ public struct OutboundID: Hashable, Sendable {
 public enum ServerAction: Equatable, Sendable {
     /// Dial; answer with `dialSucceeded` or `dialFailed`.
     case dial(OutboundID, Endpoint)
+    /// Open a UDP socket for an association; answer with `datagramSocketOpened` or `dialFailed`.
+    case openDatagramSocket(OutboundID, isIPv4: Bool)
     /// There are bytes to write: `pendingRegions`, then `wrote`.
     case write(OutboundID)
     /// Everything was written and nothing more comes: shutdown(SHUT_WR).
@@ -44,6 +47,44 @@ public enum DialFailure: Hashable, Sendable {
         case .notAllowed: .notAllowed
         case .outOfResources: .outOfResources
         case .other: .generalFailure
+        }
+    }
+}
+
+/// What a server engine has done with UDP so far. Everything only grows, but for the number of what is open now.
+public struct ServerDatagramCounters: Equatable, Sendable {
+    public var associationsOpen = 0
+    public var associationsOpened = 0
+    public var associationsExpired = 0
+    public var associationsRefusedByLimit = 0
+    /// Datagrams of clients for the sockets, and of the sockets for clients: in QUIC datagrams, and over a stream.
+    public var sent = 0
+    public var received = 0
+    public var streamed = 0
+    /// Datagrams to or from where the policy does not allow.
+    public var denied = 0
+    /// Datagrams that came to nothing, as the network or the kernel told.
+    public var failures = 0
+    /// Datagrams of clients dropped because as many as may waited for the program.
+    public var droppedForOutbox = 0
+    /// Datagrams dropped because as much as may waited on the association's stream.
+    public var droppedForStream = 0
+    /// Datagrams for clients that their connections dropped, as the path did not take them in time; those of connections
+    /// that have ended. See `ServerEngine.datagramsDroppedForPath`.
+    var droppedForPath = 0
+    /// QUIC datagrams of no association.
+    public var withoutAssociation = 0
+    /// QUIC datagrams that did not open.
+    public var unsealable = 0
+    /// Those that came a second time, or too late to tell.
+    public var replayed = 0
+
+    public init() {}
+
+    mutating func note(_ refusal: DatagramRefusal) {
+        switch refusal {
+        case .malformed, .badTag: unsealable += 1
+        case .replayed, .tooOld: replayed += 1
         }
     }
 }

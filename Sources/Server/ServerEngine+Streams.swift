@@ -61,6 +61,14 @@ extension ServerEngine: QuicConnectionOwner {
             return cut(flow, error == .outOfMemory ? .resourceLimit : .sealingFailed)
         }
         guard self.flow(of: stream) === flow else { return }
+        if let association = flow.association {
+            do {
+                try receiveRecords(flow, association)
+            } catch {
+                counters.sealingFailures += 1
+                return cut(flow, .protocolViolation)
+            }
+        }
         extendCredit(flow)
         requestWrite(flow)
     }
@@ -71,6 +79,7 @@ extension ServerEngine: QuicConnectionOwner {
             counters.sealingFailures += 1
             return cut(flow, .sealingFailed)
         }
+        if flow.association != nil { return endAssociation(flow) }
         flow.clientFinished = true
         requestWrite(flow)
     }
@@ -100,7 +109,10 @@ extension ServerEngine: QuicConnectionOwner {
         // Both directions ended in order. What waits for the socket is still written.
     }
 
-    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {
+        guard let session = session(of: connection), case .open = session.phase else { return }
+        receive(datagram: bytes, session)
+    }
 
     public func connectionCanOpenStreams(_ connection: QuicConnection) {}
 
@@ -117,10 +129,14 @@ extension ServerEngine: QuicConnectionOwner {
             }
             return refuse(flow, code)
         }
-        guard request.command == .connect else { return refuse(flow, .commandNotSupported) }
+        guard request.command != .icmp else { return refuse(flow, .commandNotSupported) }
         // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
         guard case .endpoint(let destination) = request.destination else {
             return refuse(flow, .addressTypeNotSupported)
+        }
+        if request.command == .udp {
+            guard case .open(let secret) = flow.session.phase else { return }
+            return beginAssociation(flow, destination, secret)
         }
         guard settings.policy.allows(destination) else {
             counters.dialsDenied += 1

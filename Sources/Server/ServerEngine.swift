@@ -9,14 +9,21 @@ import Tunnel
 /// `ServerAction.write`. The way down: the program reads a socket into memory of its own and calls `socketRead` → the
 /// bytes are sealed straight into the send queue of their stream → `nextBatch` hands out QUIC packets.
 ///
-/// After every call: `nextAction` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
+/// Datagrams go the same ways: see ServerEngine+Datagrams.
+///
+/// After every call: `nextAction`, `nextDatagrams` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
 public final class ServerEngine {
     public let settings: ServerSettings
     public internal(set) var counters = ServerCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
+    public internal(set) var datagramCounters = ServerDatagramCounters()
+
     let endpoint: QuicEndpoint
+    var outbox = DatagramOutbox()
+    /// Where datagrams for streams are put together.
+    let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
     var sessions: [ServerSession?] = []
     var flows: [OutboundFlow?] = []
@@ -26,7 +33,8 @@ public final class ServerEngine {
     /// Connections that may have something to send.
     private var dirty = Fifo<ServerSession>()
     private var deadlines = DeadlineHeap()
-    /// One entry at most for each place in `flows`, whoever had it when the entry was made.
+    /// When dials are given up and associations end. One entry at most for each place in `flows`, whoever had it when the
+    /// entry was made.
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
     var last: Instant
@@ -47,6 +55,8 @@ public final class ServerEngine {
             identity: settings.identity, settings: transport, resetKey: settings.resetKey, limits: limits, pool: pool,
             random: random)
     }
+
+    deinit { recordMemory.deallocate() }
 
     // MARK: - Datagrams
 
@@ -108,6 +118,7 @@ public final class ServerEngine {
         guard sessions[session.index] === session else { return }  // settled for good already
         guard session.connection.state != .closed else {
             end(session, reason: "closed")
+            datagramCounters.droppedForPath += session.connection.statistics.datagramsDropped
             endpoint.remove(session.connection)
             sessions[session.index] = nil
             counters.connectionsOpen -= 1
@@ -136,8 +147,13 @@ public final class ServerEngine {
             let index = Int(slot)
             guard dialScheduled[index] == deadline else { continue }
             dialScheduled[index] = nil
-            guard let flow = flows[index], case .dialling(let until) = flow.phase else { continue }
-            if until <= now { dialFailed(flow.id, .timedOut, now: now) } else { scheduleDial(flow, deadline: until) }
+            guard let flow = flows[index] else { continue }
+            switch flow.phase {
+            case .dialling(let until) where until <= now: dialFailed(flow.id, .timedOut, now: now)
+            case .dialling(let until): scheduleDial(flow, deadline: until)
+            case .associated: checkAssociation(flow)
+            case .awaitingRequest, .open, .refused: break
+            }
         }
     }
 
@@ -242,6 +258,7 @@ public final class ServerEngine {
     /// Forgets a flow and has its socket closed.
     func release(_ flow: OutboundFlow, reset: Bool) {
         if case .dialling = flow.phase { flow.session.dials -= 1 }
+        forgetAssociation(flow)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)

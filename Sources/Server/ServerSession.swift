@@ -20,6 +20,10 @@ final class ServerSession {
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
+    /// Those of the flows that carry UDP, by their stream.
+    var associations: [Int64: OutboundFlow] = [:]
+    /// The one of the client's last datagram: they come in bursts.
+    var latestAssociation: OutboundFlow?
     /// In the engine's list of connections that may have something to send.
     var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
@@ -31,6 +35,13 @@ final class ServerSession {
         case .awaitingHello(_, let deadline): deadline
         case .handshaking, .open, .ended: nil
         }
+    }
+
+    func association(of stream: Int64) -> OutboundFlow? {
+        if let latestAssociation, latestAssociation.stream.id.rawValue == stream { return latestAssociation }
+        guard let found = associations[stream] else { return nil }
+        latestAssociation = found
+        return found
     }
 
     init(connection: QuicConnection, index: Int) {

@@ -23,6 +23,16 @@ public struct ServerSettings: Sendable {
     public var maximumDialsPerConnection = 1_024
     /// A dial that nobody answers is given up after so long.
     public var dialTimeout: Interval = .seconds(60)
+    /// UDP associations of one client, and of all clients together; each has a socket.
+    public var maximumAssociationsPerConnection = 3_072
+    public var maximumAssociations = 16_384
+    /// How long an association lasts after the client's last datagram (RFC 4787, section 4.3, REQ-5: two minutes at least,
+    /// five recommended).
+    public var associationTimeout: Interval = .seconds(300)
+    /// The same while it has asked name servers (port 53) alone (REQ-5a).
+    public var nameLookupTimeout: Interval = .seconds(30)
+    /// Bytes of datagrams larger than a packet that may be on their way over an association's stream.
+    public var maximumStreamedDatagramBytes = 512 << 10
     /// How long a client may take to say hello, after the QUIC handshake.
     public var helloTimeout: Interval = .seconds(10)
     /// Sealed bytes that may wait on a stream before its socket is no longer read.

@@ -26,6 +26,7 @@ final class Simulation {
     var toApplications: SimLink
     private(set) var applications: [SimTCPPeer] = []
     var services: [Endpoint: SimService] = [:]
+    let datagrams = SimDatagrams()
     private(set) var sockets: [OutboundID: SimSocket] = [:]
     /// Every socket that ever was, in the order of dialling.
     private(set) var allSockets: [SimSocket] = []
@@ -90,6 +91,11 @@ final class Simulation {
         peer.connect(to: remote, from: Endpoint(address, UInt16(20_000 + number)), now: now)
         applications.append(peer)
         return peer
+    }
+
+    /// An application sends a datagram.
+    func send(_ payload: [UInt8], from source: Endpoint, to destination: Endpoint) {
+        toClient.send(Self.wrap(.none, SimDatagrams.packet(from: source, to: destination, payload)), now: now)
     }
 
     func socket(_ number: Int) -> SimSocket { allSockets[number] }
@@ -174,6 +180,7 @@ final class Simulation {
             isBusy = true
             let header = VirtioHeader(bytes.span.bytes)!
             let packet = Array(bytes[VirtioHeader.byteCount...])
+            datagrams.hear(packet)
             for peer in applications where peer.handle(packet, virtioHeader: header, now: now) { break }
         }
     }
@@ -230,6 +237,7 @@ final class Simulation {
             isBusy = true
             carryOut(action)
         }
+        if datagrams.exchange(server, now: now) { isBusy = true }
         while let out = server.nextBatch(into: batch, now: now) {
             isBusy = true
             send(out, on: &down)
@@ -245,6 +253,8 @@ final class Simulation {
             let socket = SimSocket(id: id, service: service, connectsAt: now + delay)
             sockets[id] = socket
             allSockets.append(socket)
+        case .openDatagramSocket(let id, _):
+            datagrams.open(id, server, now: now)
         case .write(let id):
             if let socket = sockets[id] { write(socket) }
         case .finishWriting(let id):
@@ -253,6 +263,7 @@ final class Simulation {
             break  // sockets are read at every turn
         case .close(let id, let reset):
             sockets[id] = nil
+            datagrams.close(id)
             if reset { resetSockets.insert(id) }
         case .log(let notice):
             notices.append(notice)
@@ -318,7 +329,8 @@ final class Simulation {
         [
             "client blocks": clientPool.outstanding, "server blocks": serverPool.outstanding,
             "client flows": client.counters.flowsOpen, "server flows": server.counters.flowsOpen,
-            "sockets": sockets.count,
+            "sockets": sockets.count + datagrams.sockets.count,
+            "associations": client.associationCount + server.datagramCounters.associationsOpen,
             "client streams beyond the control stream": max(0, (client.connectionStatistics?.streamsOpen ?? 1) - 1),
         ].filter { $0.value != 0 }
     }

@@ -54,6 +54,9 @@ typedef enum {
     CLINUX_KEEP_ALIVE,
     /// Seconds of quiet before the first probe.
     CLINUX_TCP_KEEP_IDLE,
+    /// Errors of the network wait in a queue, each with the datagram's destination (ip(7), IP_RECVERR).
+    CLINUX_IPV4_RECEIVE_ERRORS,
+    CLINUX_IPV6_RECEIVE_ERRORS,
 } clinux_option;
 
 /// IP_PMTUDISC_PROBE: sets "don't fragment" and ignores the kernel's idea of the path MTU.
@@ -110,6 +113,17 @@ ssize_t clinux_send(int fd, int ipv6, const void *bytes, size_t count, uint16_t 
 /// One sendmmsg of datagrams of `segment` bytes each, CLINUX_SEND_LIMIT at most: how many were sent.
 int clinux_send_each(int fd, int ipv6, const void *bytes, size_t count, size_t segment, const clinux_endpoint *to,
                      const clinux_endpoint *from, uint8_t ecn);
+
+/// What became of a datagram that was sent earlier.
+typedef struct {
+    /// Where it was to go.
+    clinux_endpoint to;
+    int32_t code; // errno
+    /// An ICMP error forbids it: communication administratively prohibited, or source address failed policy.
+    uint8_t is_prohibited;
+} clinux_datagram_error;
+/// Takes the oldest error off the socket's queue: 1, or -EAGAIN when there is none.
+int clinux_receive_error(int fd, clinux_datagram_error *error);
 
 // MARK: TUN (tun.c)
 

@@ -37,6 +37,7 @@ let clientConfigurationExample = """
 
     limits:
       flows: 4096
+      udp-associations: 2048          # ports of applications that send datagrams
       memory: 256MiB                  # buffered bytes of all flows
 
     log:
@@ -63,6 +64,10 @@ let serverConfigurationExample = """
       allow: []
       deny: []
 
+    udp:
+      idle-timeout: 5m                # of an association, after the client's last datagram
+      name-lookup-timeout: 30s        # the same while it has asked name servers (port 53) alone
+
     quic:
       congestion-control: bbr2        # bbr2, bbr, cubic or reno
       offload: auto                   # auto or off
@@ -75,6 +80,8 @@ let serverConfigurationExample = """
     limits:
       connections: 1024
       flows-per-connection: 4096
+      udp-associations: 16384         # of all clients; each takes a port
+      udp-associations-per-connection: 3072
       memory: 1GiB                    # buffered bytes of all flows
 
     log:

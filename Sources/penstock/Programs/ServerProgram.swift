@@ -22,6 +22,7 @@ final class ServerProgram {
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private let pin: [UInt8]
     private var sockets: [OutboundSocket?] = []
+    private let associations: AssociationSockets
     private var socketHasMore = false
     /// Set when the server stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
@@ -44,6 +45,14 @@ final class ServerProgram {
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: configuration.limits.memory), random: SystemRandom(),
             now: MonotonicClock.now)
+        do {
+            associations = try AssociationSockets(
+                engine: engine, loop: loop, sourceIPv4: configuration.dial.sourceIPv4,
+                sourceIPv6: configuration.dial.sourceIPv6)
+        } catch {
+            throw RunError("\(error)")
+        }
+        associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
     }
 
     deinit { input.deallocate() }
@@ -58,6 +67,10 @@ final class ServerProgram {
         settings.maximumConnections = configuration.limits.connections
         settings.maximumFlowsPerConnection = configuration.limits.flowsPerConnection
         settings.dialTimeout = configuration.dial.timeout
+        settings.maximumAssociations = configuration.limits.associations
+        settings.maximumAssociationsPerConnection = configuration.limits.associationsPerConnection
+        settings.associationTimeout = configuration.udp.idleTimeout
+        settings.nameLookupTimeout = configuration.udp.nameLookupTimeout
         settings.alwaysRetry = configuration.alwaysRetry
         configuration.quic.apply(to: &settings.transport)
         return settings
@@ -94,9 +107,11 @@ final class ServerProgram {
 
     private func turn() -> Instant? {
         if socketHasMore { readSocket() }
+        associations.readUnfinished()
         let now = MonotonicClock.now
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
         carryOutActions()
+        associations.sendAll(now: now)
         flush(now: now)
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
@@ -106,7 +121,7 @@ final class ServerProgram {
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             loop.stop()
         }
-        return socketHasMore ? now : engine.nextDeadline
+        return socketHasMore || associations.hasUnfinished ? now : engine.nextDeadline
     }
 
     private func stop() {
@@ -134,10 +149,16 @@ final class ServerProgram {
         while let action = engine.nextAction() {
             switch action {
             case .dial(let id, let destination): dial(id, destination)
+            case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
             case .write(let id): if let outbound = find(id) { write(outbound) }
             case .finishWriting(let id): find(id)?.socket.shutdownWrite()
             case .read(let id): if let outbound = find(id) { read(outbound) }
-            case .close(let id, let reset): if let outbound = find(id) { close(outbound, reset: reset) }
+            case .close(let id, let reset):
+                if let outbound = find(id) {
+                    close(outbound, reset: reset)
+                } else {
+                    associations.close(id)
+                }
             case .log(let notice): log(notice)
             }
         }
@@ -233,6 +254,7 @@ final class ServerProgram {
 
     private func logStatistics() {
         let counters = engine.counters
+        let datagrams = engine.datagramCounters
         logger.info(
             "statistics",
             metadata: [
@@ -245,6 +267,17 @@ final class ServerProgram {
                 "flows_reset": "\(counters.flowsReset)", "bytes_sealed": "\(counters.bytesSealed)",
                 "bytes_opened": "\(counters.bytesOpened)", "sealing_failures": "\(counters.sealingFailures)",
                 "blocks": "\(engine.pool.outstanding)",
+                "associations_open": "\(datagrams.associationsOpen)",
+                "associations_opened": "\(datagrams.associationsOpened)",
+                "associations_expired": "\(datagrams.associationsExpired)",
+                "associations_refused": "\(datagrams.associationsRefusedByLimit)",
+                "datagrams_sent": "\(datagrams.sent)", "datagrams_received": "\(datagrams.received)",
+                "datagrams_streamed": "\(datagrams.streamed)", "datagrams_denied": "\(datagrams.denied)",
+                "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_dropped":
+                    "\(datagrams.droppedForOutbox + datagrams.droppedForStream + engine.datagramsDroppedForPath)",
+                "datagrams_without_association": "\(datagrams.withoutAssociation)",
+                "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])
     }
 }
