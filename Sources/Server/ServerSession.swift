@@ -20,6 +20,8 @@ final class ServerSession {
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
+    /// Flows that the client may give up before they are answered.
+    var abandonedFlows: RateBudget
     /// In the engine's list of connections that may have something to send.
     var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
@@ -33,7 +35,8 @@ final class ServerSession {
         }
     }
 
-    init(connection: QuicConnection, index: Int) {
+    init(connection: QuicConnection, index: Int, abandonedFlows: RateBudget) {
+        self.abandonedFlows = abandonedFlows
         self.connection = connection
         self.index = index
     }

@@ -9,6 +9,8 @@ import Server
 final class ServerProgram {
     /// Datagrams taken from the socket before the dialled sockets get their turn.
     private static let budget = 256
+    /// Connections that one line of statistics is followed by.
+    private static let listedConnections = 100
     /// Bytes read from a dialled socket at once.
     private static let readSize = 64 << 10
 
@@ -34,7 +36,7 @@ final class ServerProgram {
                 certificateChainPEM: configuration.certificate.contents,
                 privateKeyPEM: configuration.privateKey.contents)
             pin = identity.pin
-            settings = Self.settings(configuration, identity)
+            settings = try Self.settings(configuration, identity)
             raiseDescriptorLimit()
             loop = try EventLoop()
             socket = try UDPSocket(bind: configuration.listen, offload: configuration.quic.offload.offload)
@@ -48,10 +50,17 @@ final class ServerProgram {
 
     deinit { input.deallocate() }
 
-    private static func settings(_ configuration: ServerConfiguration, _ identity: ServerIdentity) -> ServerSettings {
+    private static func settings(
+        _ configuration: ServerConfiguration, _ identity: ServerIdentity
+    ) throws(RunError) -> ServerSettings {
+        // Without a place to keep a secret, the private key stands in, which is secret, too.
+        let secret =
+            if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
+                configuration.privateKey.contents
+            }
         var settings = ServerSettings(
-            identity: identity, key: configuration.key.preSharedKey,
-            resetKey: DerivedSecret.resetKey(privateKey: configuration.privateKey.contents))
+            identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
+        settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock \(penstockVersion)"
         settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
@@ -67,7 +76,8 @@ final class ServerProgram {
 
     func run() throws {
         do {
-            try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
+            try loop.onSignal([Signals.interrupt]) { [unowned self] _ in stop() }
+            try loop.onSignal([Signals.terminate]) { [unowned self] _ in drain() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
             // Writable needs nothing here: every turn flushes.
             try loop.add(
@@ -82,11 +92,7 @@ final class ServerProgram {
                 "address": "\(configuration.listen)", "pin": "\(pinText(pin))",
                 "offload": "\(socket.usesSegmentation ? "on" : "off")",
             ])
-        if socket.receiveBuffer < UDPSocket.bufferSize {
-            logger.warning(
-                "the kernel granted a receive buffer of \(socket.receiveBuffer) bytes; set net.core.rmem_max to \(UDPSocket.bufferSize)"
-            )
-        }
+        for warning in socketBufferWarnings(socket) { logger.warning("\(warning)") }
         loop.run { [self] in turn() }
         logStatistics()
         logger.info("stopped")
@@ -101,12 +107,20 @@ final class ServerProgram {
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
         flush(now: now)
+        if engine.isDrained { stop() }
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             loop.stop()
         }
         return socketHasMore ? now : engine.nextDeadline
+    }
+
+    /// The first time, flows may go on for a while; the second time ends them.
+    private func drain() {
+        guard configuration.drainTime > .zero, !engine.isDraining else { return stop() }
+        logger.info("draining", metadata: ["flows": "\(engine.counters.flowsOpen)"])
+        engine.drain(grace: configuration.drainTime, reason: "the server stops", now: MonotonicClock.now)
     }
 
     private func stop() {
@@ -233,9 +247,17 @@ final class ServerProgram {
 
     private func logStatistics() {
         let counters = engine.counters
+        let totals = engine.connectionTotals
+        let endpoint = engine.endpointCounters
         logger.info(
             "statistics",
             metadata: [
+                "migrations": "\(totals.migrations)", "paths_failed": "\(totals.pathsFailed)",
+                "key_updates": "\(totals.keyUpdates)", "tokens_given": "\(totals.tokensGiven)",
+                "tokens_known": "\(endpoint.knownTokens)", "retries_sent": "\(endpoint.retriesSent)",
+                "resets_sent": "\(endpoint.statelessResetsSent)", "refused": "\(endpoint.refused)",
+                "rare_frames": "\(totals.rareFramesReceived)", "library_bytes": "\(totals.libraryMemory)",
+                "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
                 "connections_open": "\(counters.connectionsOpen)",
                 "connections_accepted": "\(counters.connectionsAccepted)",
                 "authentication_failures": "\(counters.authenticationFailures)",
@@ -246,6 +268,12 @@ final class ServerProgram {
                 "bytes_opened": "\(counters.bytesOpened)", "sealing_failures": "\(counters.sealingFailures)",
                 "blocks": "\(engine.pool.outstanding)",
             ])
+        var shown = 0
+        engine.forEachConnection { client, statistics in
+            shown += 1
+            guard shown <= Self.listedConnections else { return }
+            logger.info("connection", metadata: ["client": "\(client)", "figures": "\(statistics)"])
+        }
     }
 }
 

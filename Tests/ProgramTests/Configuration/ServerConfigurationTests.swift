@@ -25,6 +25,8 @@ import Testing
         #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty)
         #expect(s.quic == QuicSettings())
         #expect(!s.alwaysRetry)
+        #expect(s.drainTime == .seconds(5))
+        #expect(s.stateDirectory == nil)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
     }
 
@@ -35,6 +37,8 @@ import Testing
                 dial: { timeout: 5s, source-ipv4: 203.0.113.7, source-ipv6: "2001:db8::7",
                         allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1] }
                 quic: { always-retry: true, offload: off, congestion-control: reno }
+                drain-time: 0s
+                state-directory: state
                 limits: { connections: 1, flows-per-connection: 2, memory: 2GiB }
                 log: { level: trace }
                 """
