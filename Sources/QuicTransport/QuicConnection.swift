@@ -74,6 +74,8 @@ public final class QuicConnection {
     var rareFrames: RateBudget
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
+    /// Where its qlog goes, when one is written.
+    var qlog: (any QlogSink)?
     /// What the server gave this client to be known by in its next connection, the latest of them.
     public internal(set) var addressToken: [UInt8]?
     /// A client's handshake is confirmed (RFC 9001, section 4.1.2).
@@ -187,6 +189,7 @@ public final class QuicConnection {
         var parameters = settings.makeTransportParameters()
         var destination = ConnectionID.random(loop: UInt8(truncatingIfNeeded: random.next()), using: random).native
         var source = ConnectionID.random(loop: 0, using: random).native
+        startQlog(ConnectionID(destination), in: &nativeSettings)
         let result = token.withUnsafeBufferPointer { token in
             nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
             return ngtcp2_conn_client_new(
@@ -210,6 +213,7 @@ public final class QuicConnection {
         parameters.stateless_reset_token_present = 1
         router?.resetToken(for: &source, into: &parameters.stateless_reset_token)
         var destination = arrival.source.native
+        startQlog(arrival.originalDestination ?? arrival.destination, in: &nativeSettings)
         let result = arrival.token.withUnsafeBufferPointer { token in
             nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
             return ngtcp2_conn_server_new(

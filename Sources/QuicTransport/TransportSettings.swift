@@ -48,6 +48,9 @@ public struct TransportSettings: Sendable {
     /// The code of the application with which a peer is sent away that went beyond a limit.
     public var limitErrorCode: UInt64 = 0x106
 
+    /// Asked for each connection; nil writes no qlog.
+    public var qlog: QlogMaker?
+
     /// The version a client starts with; tests try others.
     var version = UInt32(NGTCP2_PROTO_VER_V1)
 

@@ -37,7 +37,8 @@ final class ClientProgram {
     /// Why the client stops, when nobody asked for it.
     private var failure: RunError?
 
-    init(_ configuration: ClientConfiguration) throws {
+    /// - Parameter qlog: the folder for qlogs, if any are wanted.
+    init(_ configuration: ClientConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
         do {
             raiseDescriptorLimit()
@@ -53,9 +54,10 @@ final class ClientProgram {
                 bind: local, mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
         }
         let pool = BlockPool(byteLimit: configuration.limits.memory)
+        var settings = Self.settings(configuration, tunOffloads: tun.offload.contains(.tso4))
+        settings.transport.qlog = qlogMaker(qlog, side: "client")
         engine = ClientEngine(
-            settings: Self.settings(configuration, tunOffloads: tun.offload.contains(.tso4)), pool: pool,
-            random: SystemRandom(), now: MonotonicClock.now)
+            settings: settings, pool: pool, random: SystemRandom(), now: MonotonicClock.now)
     }
 
     deinit { input.deallocate() }

@@ -28,15 +28,17 @@ final class ServerProgram {
     /// Set when the server stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
 
-    init(_ configuration: ServerConfiguration) throws {
+    /// - Parameter qlog: the folder for qlogs, if any are wanted.
+    init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
-        let settings: ServerSettings
+        var settings: ServerSettings
         do {
             let identity = try ServerIdentity(
                 certificateChainPEM: configuration.certificate.contents,
                 privateKeyPEM: configuration.privateKey.contents)
             pin = identity.pin
             settings = try Self.settings(configuration, identity)
+            settings.transport.qlog = qlogMaker(qlog, side: "server")
             raiseDescriptorLimit()
             loop = try EventLoop()
             socket = try UDPSocket(bind: configuration.listen, offload: configuration.quic.offload.offload)
