@@ -46,7 +46,9 @@ extension ClientEngine {
     }
 
     private func open(_ id: FlowID, _ addresses: FlowAddresses) {
-        guard case .up(let connection, let session) = link, let stream = connection.openStream() else {
+        // A SYN that is dropped comes again, by then perhaps on another connection.
+        guard case .up(let connection, let session) = link, !isServerDraining, let stream = connection.openStream()
+        else {
             counters.droppedWithoutTunnel += 1
             nat.reject(id, .silence)
             return

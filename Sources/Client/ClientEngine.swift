@@ -52,6 +52,15 @@ public final class ClientEngine {
     var random: any RandomNumberGenerator
     var backoff: Backoff
     var events: [ClientEvent] = []
+    var tokens = AddressTokenStore()
+    /// The server of this connection takes no new flows any more.
+    var isServerDraining = false
+    /// The local address that the connection has yet to move to.
+    var pendingMove: PendingMove?
+    /// The local address that the connection has moved to and was not heard at yet.
+    var unheard: Endpoint?
+    /// Moves in a row that failed.
+    var failedMoves = 0
     var last: Instant
     /// What the network answered to datagrams for the server, since it was last heard.
     private(set) var lastSendError: String?
@@ -82,10 +91,12 @@ public final class ClientEngine {
         last = now
         guard case .wanted = link else { return }
         lastSendError = nil
+        // The connection gets a copy of the generator; the next one must not begin where this one did.
+        _ = random.next()
         do {
             let connection = try QuicConnection.client(
-                to: remote, local: local, trust: settings.trust, settings: settings.transport, pool: pool,
-                random: random, now: now)
+                to: remote, local: local, trust: settings.trust, settings: settings.transport,
+                token: tokens.take(for: remote) ?? [], pool: pool, random: random, now: now)
             connection.owner = self
             link = .handshaking(connection, isLastAddress: isLastAddress)
             counters.connects += 1
@@ -120,6 +131,7 @@ public final class ClientEngine {
             leaving = connection
         }
         forgetFlows()
+        pendingMove = nil
         link = .stopped
     }
 
@@ -154,6 +166,11 @@ public final class ClientEngine {
     func lose(_ reason: String, triesNext: Bool = false, now: Instant) {
         let delay = triesNext ? .zero : backoff.next(random: &random)
         if let connection, connection.state != .closed { leaving = connection }
+        if let connection, let token = connection.addressToken { tokens.keep(token, for: connection.remote) }
+        pendingMove = nil
+        unheard = nil
+        failedMoves = 0
+        isServerDraining = false
         nat.abortAll()
         counters.flowsReset += counters.flowsOpen
         forgetFlows()
@@ -187,8 +204,10 @@ public final class ClientEngine {
         last = now
         guard let connection = connection ?? leaving else { return }
         if lastSendError != nil { lastSendError = nil }
+        if unheard == local { unheard = nil }
         connection.handle(UnsafeRawBufferPointer(datagram), from: remote, to: local, ecn: ecn, now: now)
         carryOutConnectionEvents(now: now)
+        if pendingMove != nil { tryToMove(now: now) }
         carryOutFlowEvents()
     }
 
@@ -214,6 +233,7 @@ public final class ClientEngine {
         Self.wake(leaving, now: now)
         if let leaving, leaving.state == .closed { self.leaving = nil }
         carryOutConnectionEvents(now: now)
+        if pendingMove != nil { tryToMove(now: now) }
     }
 
     private static func wake(_ connection: QuicConnection?, now: Instant) {
@@ -225,6 +245,7 @@ public final class ClientEngine {
 
     public var nextDeadline: Instant? {
         var deadline = earliest(nat.nextDeadline, earliest(connection?.nextDeadline, leaving?.nextDeadline))
+        deadline = earliest(deadline, pendingMove?.deadline)
         switch link {
         case .down(let until), .wanted(let until), .greeting(_, _, let until): deadline = earliest(deadline, until)
         case .handshaking, .up, .stopped: break

@@ -9,6 +9,11 @@ public enum ClientEvent: Sendable, Equatable {
     case connected(software: String)
     /// The tunnel is down; another attempt follows after `delay`.
     case disconnected(reason: String, retryIn: Interval)
+    /// The connection has moved to this local address, and the server is heard there; the former one is not needed any more.
+    case moved(to: Endpoint)
+    /// The connection has moved, and nothing comes back at its new address: open another socket on the same network, and call
+    /// `migrate`.
+    case anotherSocketWanted
     /// The server wants this client to know.
     case notice(String)
 }

@@ -16,6 +16,10 @@ public struct ClientSettings: Sendable {
     public var lookupTimeout: Interval = .seconds(60)
     /// How long the server may take to answer the hello, after the QUIC handshake.
     public var welcomeTimeout: Interval = .seconds(10)
+    /// How long a connection may take to be ready to move to another network, before another is made in its place.
+    public var migrationPatience: Interval = .seconds(2)
+    /// Moves in a row, each with a socket of its own and some three seconds to be answered, before another connection is made.
+    public var migrationAttempts = 3
     /// Reconnecting waits this long at first, then twice as long each time, with jitter.
     public var firstReconnectDelay: Interval = .milliseconds(500)
     public var maximumReconnectDelay: Interval = .seconds(30)

@@ -1,4 +1,5 @@
 import CNgtcp2
+import Primitives
 
 /// Which connection of a server owns a connection ID, and the counts that its limits are about.
 final class ConnectionRouter {
@@ -9,9 +10,11 @@ final class ConnectionRouter {
     /// The first byte of every identifier made here.
     let loop: UInt8
     private let resetKey: [UInt8]
+    private let tokens: AddressTokens
 
-    init(resetKey: [UInt8], loop: UInt8) {
+    init(resetKey: [UInt8], tokens: AddressTokens, loop: UInt8) {
         self.resetKey = resetKey
+        self.tokens = tokens
         self.loop = loop
     }
 
@@ -38,6 +41,9 @@ final class ConnectionRouter {
     func handshakeStarted() { handshakes += 1 }
 
     func handshakeEnded() { handshakes -= 1 }
+
+    /// What a client at this address shows the next time to be known (NEW_TOKEN, RFC 9000, section 8.1.3).
+    func makeToken(for remote: Endpoint, now: Instant) -> [UInt8]? { tokens.makeToken(for: remote, now: now) }
 
     /// The token by which the owner of `identifier` recognises that we have forgotten it (RFC 9000, section 10.3.2): the same
     /// for the same key and identifier, so that it holds over a restart.

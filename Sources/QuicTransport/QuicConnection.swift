@@ -78,9 +78,25 @@ public final class QuicConnection {
     let departurePath: NetworkPath
     let scratchPath: UnsafeMutablePointer<ngtcp2_path_storage>
     let packetInfo: UnsafeMutablePointer<ngtcp2_pkt_info>
+    /// Counts what ngtcp2 allocates for this connection.
+    let memory: UnsafeMutablePointer<cngtcp2_memory>
+    /// Frames of a kind that no peer needs many of.
+    var rareFrames: RateBudget
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
     let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
+    /// Where its qlog goes, when one is written.
+    var qlog: (any QlogSink)?
+    /// What the server gave this client to be known by in its next connection, the latest of them.
+    public internal(set) var addressToken: [UInt8]?
+    /// A client's handshake is confirmed (RFC 9001, section 4.1.2).
+    var isConfirmed = false
+    /// Times that ngtcp2 had the next keys made.
+    var keysPrepared = 0
+    var packetsAtKeyUpdate = 0
+    var keysUsedSince: Instant
+    /// Where a server's datagrams may come from; nil on a client.
+    var gate: PathGate?
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
     var held: HeldPacket
     /// The CONNECTION_CLOSE packet.
@@ -100,10 +116,11 @@ public final class QuicConnection {
 
     /// Starts a client's connection; its first packet waits in `nextBatch`.
     /// - Parameters:
+    ///   - token: what `addressToken` was in an earlier connection to this server, to be used once; empty for none.
     ///   - random: must be unpredictable outside of tests.
     public static func client(
         to remote: Endpoint, local: Endpoint, trust: ServerTrust, settings: TransportSettings = TransportSettings(),
-        pool: BlockPool, random: any RandomNumberGenerator, now: Instant
+        token: [UInt8] = [], pool: BlockPool, random: any RandomNumberGenerator, now: Instant
     ) throws(ConnectError) -> QuicConnection {
         let checked: CheckedTrust
         do {
@@ -117,7 +134,7 @@ public final class QuicConnection {
         let connection = QuicConnection(
             role: nil, tls: tls, remote: remote, local: local, settings: settings, pool: pool,
             random: RandomSource(random), now: now)
-        try connection.startClient(version: settings.version)
+        try connection.startClient(version: settings.version, token: token)
         return connection
     }
 
@@ -145,6 +162,7 @@ public final class QuicConnection {
         self.pool = pool
         self.random = random
         latest = now
+        keysUsedSince = now
         datagrams = DatagramQueue(limit: settings.datagramQueueLimit, patience: settings.datagramPatience)
         datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
         arrivalPath = NetworkPath(local: local, remote: remote)
@@ -153,18 +171,24 @@ public final class QuicConnection {
         ngtcp2_path_storage_zero(scratchPath)
         packetInfo = .allocate(capacity: 1)
         packetInfo.initialize(to: ngtcp2_pkt_info())
+        memory = .allocate(capacity: 1)
+        cngtcp2_memory_init(memory)
+        rareFrames = RateBudget(
+            burst: settings.rareFrameBurst, perSecond: settings.rareFramesPerSecond, now: now)
         regions = .allocate(capacity: Self.regionLimit)
         regions.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0))
         vectors = .allocate(capacity: Self.regionLimit)
         nativeStatistics = .allocate(capacity: 1)
         nativeStatistics.initialize(to: ngtcp2_conn_stat())
         held = HeldPacket(local: local, remote: remote)
+        gate = isServer ? PathGate(current: .init(remote: remote, local: local)) : nil
         link.connection = self
     }
 
     deinit {
         link.connection = nil
         if let native { ngtcp2_conn_del(native) }
+        memory.deallocate()
         scratchPath.deallocate()
         packetInfo.deallocate()
         regions.deallocate()
@@ -173,15 +197,20 @@ public final class QuicConnection {
         held.memory.deallocate()
     }
 
-    private func startClient(version: UInt32) throws(ConnectError) {
+    private func startClient(version: UInt32, token: [UInt8]) throws(ConnectError) {
         var callbacks = Self.makeCallbacks(isServer: false)
+        if let encrypt = settings.encrypt { callbacks.encrypt = encrypt }
         var nativeSettings = makeNativeSettings()
         var parameters = settings.makeTransportParameters()
         var destination = ConnectionID.random(loop: UInt8(truncatingIfNeeded: random.next()), using: random).native
         var source = ConnectionID.random(loop: 0, using: random).native
-        let result = ngtcp2_conn_client_new(
-            &native, &destination, &source, arrivalPath.pointer, version, &callbacks, &nativeSettings, &parameters,
-            Unmanaged.passUnretained(self).toOpaque())
+        startQlog(ConnectionID(destination), in: &nativeSettings)
+        let result = token.withUnsafeBufferPointer { token in
+            nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
+            return ngtcp2_conn_client_new(
+                &native, &destination, &source, arrivalPath.pointer, version, &callbacks, &nativeSettings, &parameters,
+                &memory.pointee.functions, Unmanaged.passUnretained(self).toOpaque())
+        }
         try finishStart(result)
     }
 
@@ -199,11 +228,12 @@ public final class QuicConnection {
         parameters.stateless_reset_token_present = 1
         router?.resetToken(for: &source, into: &parameters.stateless_reset_token)
         var destination = arrival.source.native
+        startQlog(arrival.originalDestination ?? arrival.destination, in: &nativeSettings)
         let result = arrival.token.withUnsafeBufferPointer { token in
             nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
             return ngtcp2_conn_server_new(
                 &native, &destination, &source, arrivalPath.pointer, UInt32(NGTCP2_PROTO_VER_V1), &callbacks,
-                &nativeSettings, &parameters, Unmanaged.passUnretained(self).toOpaque())
+                &nativeSettings, &parameters, &memory.pointee.functions, Unmanaged.passUnretained(self).toOpaque())
         }
         try finishStart(result)
         route(arrival.destination)
@@ -244,11 +274,13 @@ extension QuicConnection {
         case .handshaking, .established:
             let expiry = ngtcp2_conn_get_expiry(native)
             let timer = expiry == .max ? nil : Instant(nanoseconds: expiry)
-            return isPaced ? earliest(timer, pacer.nextDeparture) : timer
+            return earliest(earliest(timer, gate?.lockedUntil), isPaced ? pacer.nextDeparture : nil)
         case .closing, .draining: return farewell?.end
         case .closed: return nil
         }
     }
+
+    public var openStreams: Int { streams.count }
 
     public func nextEvent() -> ConnectionEvent? { events.isEmpty ? nil : events.removeFirst() }
 
@@ -272,6 +304,8 @@ extension QuicConnection {
     public var statistics: ConnectionStatistics {
         var result = counters
         result.streamsOpen = streams.count
+        result.keyUpdates = keyUpdates
+        result.libraryMemory = memory.pointee.used
         result.datagramsDropped += datagrams.dropped
         guard state == .handshaking || state == .established else { return result }
         ngtcp2_conn_get_conn_stat(native, nativeStatistics)

@@ -39,13 +39,46 @@ public struct TransportSettings: Sendable {
     public static let initialStreamWindow = 1 << 20
     public static let initialConnectionWindow = 16 << 20
 
+    /// Keys are changed after so many packets sent. AES-GCM keeps its margin up to 2^23 (RFC 9001, section 6.6); ngtcp2
+    /// changes them there by itself, or ends the connection.
+    public var keyUpdatePackets = 1 << 22
+    /// Keys are changed after so long, on a connection that is in use.
+    public var keyUpdateInterval: Interval = .seconds(3_600)
+
+    /// PATH_CHALLENGE, NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that a peer may send, at once and in each second.
+    /// Beyond that the connection is closed: each makes work and an answer, and a client that moves needs a handful.
+    public var rareFrameBurst = 256
+    public var rareFramesPerSecond = 16
+    /// Bytes that the library may hold for a connection, beyond what fits into the connection's window once: streams, what is
+    /// in flight, and the lists of what came out of order. A peer that sends every other byte of a window fills them.
+    public var libraryMemoryMargin = 32 << 20
+    /// The code of the application with which a peer is sent away that went beyond a limit.
+    public var limitErrorCode: UInt64 = 0x106
+
+    /// Asked for each connection; nil writes no qlog.
+    public var qlog: QlogMaker?
+
     /// The version a client starts with; tests try others.
     var version = UInt32(NGTCP2_PROTO_VER_V1)
 
+    /// Replaces the encryption of a client's packets; tests write into them what no honest peer says.
+    var encrypt: Encrypt?
+    typealias Encrypt =
+        @convention(c) @Sendable (
+            UnsafeMutablePointer<UInt8>?, UnsafePointer<ngtcp2_crypto_aead>?, UnsafePointer<ngtcp2_crypto_aead_ctx>?,
+            UnsafePointer<UInt8>?, Int, UnsafePointer<UInt8>?, Int, UnsafePointer<UInt8>?, Int
+        ) -> Int32
+
     public init() {}
 
+    /// Bytes that the library may hold.
+    var libraryMemoryLimit: Int { connectionWindow + libraryMemoryMargin }
+
+    /// What every path of QUIC carries (RFC 9000, section 14).
+    static let minimumUDPPayload = 1200
+
     /// Bytes of one packet's buffer: what ngtcp2 may write at most.
-    var packetCapacity: Int { min(max(maximumUDPPayload, 1200), 1500) }
+    var packetCapacity: Int { min(max(maximumUDPPayload, Self.minimumUDPPayload), 1500) }
 }
 
 extension CongestionControl {
@@ -65,11 +98,12 @@ extension TransportSettings {
         ngtcp2_settings_default(&native)
         native.cc_algo = congestionControl.algorithm
         native.initial_ts = now.nanoseconds
-        native.max_tx_udp_payload_size = packetCapacity
+        native.max_tx_udp_payload_size = pathMTUDiscovery ? packetCapacity : Self.minimumUDPPayload
         native.handshake_timeout = UInt64(max(handshakeTimeout.nanoseconds, 1))
-        native.no_pmtud = pathMTUDiscovery ? 0 : 1
         native.max_stream_window = UInt64(max(streamWindow, 0))
         native.max_window = UInt64(max(connectionWindow, 0))
+        // Not `no_pmtud`: with that, ngtcp2 0.12.1 ends the process when a client returns to its former address. A discovery
+        // that finds nothing larger to try is over at once.
         return native
     }
 

@@ -101,6 +101,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var dialsFailed = 0
     public var dialsDenied = 0
     public var flowsReset = 0
+    /// Flows that the client gave up before they were answered.
+    public var flowsAbandoned = 0
     public var bytesSealed: UInt64 = 0
     public var bytesOpened: UInt64 = 0
     /// Flows ended because what the client sent did not open, or made no sense.

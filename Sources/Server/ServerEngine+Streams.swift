@@ -96,6 +96,7 @@ extension ServerEngine: QuicConnectionOwner {
     private func end(_ stream: QuicStream, of connection: QuicConnection) {
         guard let flow = flow(of: stream) else { return controlEnded(stream, connection) }
         counters.flowsReset += 1
+        noteAbandoned(flow)
         cut(flow, .flowReset)
     }
 
@@ -116,6 +117,18 @@ extension ServerEngine: QuicConnectionOwner {
 
     public func connectionCanOpenStreams(_ connection: QuicConnection) {}
 
+    /// Opening streams and resetting them at once costs a client nothing, and the server a dial each: no honest client does
+    /// that for long.
+    private func noteAbandoned(_ flow: OutboundFlow) {
+        switch flow.phase {
+        case .awaitingRequest, .dialling: break
+        case .open, .refused: return
+        }
+        counters.flowsAbandoned += 1
+        guard !flow.session.abandonedFlows.take(now: last) else { return }
+        close(flow.session, .resourceLimit, "too many flows are given up before they are answered")
+    }
+
     // MARK: - Requests
 
     private func begin(_ flow: OutboundFlow, _ message: [UInt8]) {
@@ -129,6 +142,7 @@ extension ServerEngine: QuicConnectionOwner {
             }
             return refuse(flow, code)
         }
+        guard !isDraining else { return refuse(flow, .shuttingDown) }
         guard request.command != .icmp else { return refuse(flow, .commandNotSupported) }
         // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
         guard case .endpoint(let destination) = request.destination else {

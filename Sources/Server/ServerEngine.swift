@@ -29,6 +29,8 @@ public final class ServerEngine {
     var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
+    /// What the connections that are gone have counted.
+    private var departed = ConnectionStatistics()
     private var actions = Fifo<ServerAction>()
     /// Connections that may have something to send.
     private var dirty = Fifo<ServerSession>()
@@ -38,7 +40,7 @@ public final class ServerEngine {
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
     var last: Instant
-    private var isStopping = false
+    var leaving = Leaving.no
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
         self.settings = settings
@@ -52,8 +54,8 @@ public final class ServerEngine {
         limits.connections = settings.maximumConnections
         limits.alwaysRetry = settings.alwaysRetry
         endpoint = QuicEndpoint(
-            identity: settings.identity, settings: transport, resetKey: settings.resetKey, limits: limits, pool: pool,
-            random: random)
+            identity: settings.identity, settings: transport, resetKey: settings.resetKey,
+            tokenSecret: settings.tokenSecret, limits: limits, pool: pool, random: random)
     }
 
     deinit { recordMemory.deallocate() }
@@ -74,14 +76,20 @@ public final class ServerEngine {
 
     private func adopt(_ connection: QuicConnection) {
         let index = sessions.firstIndex { $0 == nil } ?? sessions.count
-        let session = ServerSession(connection: connection, index: index)
+        let session = ServerSession(
+            connection: connection, index: index,
+            abandonedFlows: RateBudget(
+                burst: settings.abandonedFlowBurst, perSecond: settings.abandonedFlowsPerSecond, now: last))
         if index == sessions.count { sessions.append(nil) }
         sessions[index] = session
         connection.context = index
         connection.owner = self
         counters.connectionsOpen += 1
         counters.connectionsAccepted += 1
-        if isStopping { close(session, .shuttingDown, "the server stops") }
+        switch leaving {
+        case .no: break
+        case .draining, .stopping: close(session, .shuttingDown, goodbye)
+        }
     }
 
     func session(of connection: QuicConnection) -> ServerSession? {
@@ -119,11 +127,13 @@ public final class ServerEngine {
         guard session.connection.state != .closed else {
             end(session, reason: "closed")
             datagramCounters.droppedForPath += session.connection.statistics.datagramsDropped
+            departed.add(session.connection.statistics)
             endpoint.remove(session.connection)
             sessions[session.index] = nil
             counters.connectionsOpen -= 1
             return
         }
+        closeIfDrained(session)
         if let deadline = earliest(session.connection.nextDeadline, session.helloDeadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
@@ -131,7 +141,7 @@ public final class ServerEngine {
 
     // MARK: - Time
 
-    public var nextDeadline: Instant? { earliest(deadlines.next, dialDeadlines.next) }
+    public var nextDeadline: Instant? { earliest(earliest(deadlines.next, dialDeadlines.next), drainDeadline) }
 
     public func handleTimeout(now: Instant) {
         last = now
@@ -155,6 +165,24 @@ public final class ServerEngine {
             case .awaitingRequest, .open, .refused: break
             }
         }
+        endDrainIfDue(now: now)
+    }
+
+    // MARK: - Figures
+
+    /// What all connections have counted, those that are gone included. Only the counters; a round-trip time of all makes no
+    /// sense.
+    public var connectionTotals: ConnectionStatistics {
+        var totals = departed
+        for session in sessions { if let session { totals.add(session.connection.statistics) } }
+        return totals
+    }
+
+    public var endpointCounters: QuicEndpoint.Counters { endpoint.counters }
+
+    /// Calls `body` with the figures of each client's connection.
+    public func forEachConnection(_ body: (_ client: Endpoint, ConnectionStatistics) -> Void) {
+        for session in sessions { if let session { body(session.connection.remote, session.connection.statistics) } }
     }
 
     // MARK: - The end
@@ -162,11 +190,11 @@ public final class ServerEngine {
     /// Ends every connection in order and resets every dialled socket.
     public func stop(now: Instant) {
         last = now
-        isStopping = true
+        leaving = .stopping
         for session in sessions {
             guard let session else { continue }
-            close(session, .shuttingDown, "the server stops")
-            end(session, reason: "the server stops")
+            close(session, .shuttingDown, goodbye)
+            end(session, reason: goodbye)
             markDirty(session)
         }
     }
@@ -175,6 +203,7 @@ public final class ServerEngine {
         while let event = session.connection.nextEvent() {
             switch event {
             case .established: established(session)
+            case .pathValidated, .pathFailed: break  // told to clients alone
             case .closed(let reason): end(session, reason: "\(reason)")
             }
         }
@@ -265,6 +294,7 @@ public final class ServerEngine {
         flows[flow.id.index] = nil
         freeFlows.append(flow.id.index)
         counters.flowsOpen -= 1
+        if isDraining { markDirty(flow.session) }
     }
 
     func scheduleDial(_ flow: OutboundFlow, deadline: Instant) {

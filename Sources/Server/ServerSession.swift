@@ -24,6 +24,8 @@ final class ServerSession {
     var associations: [Int64: OutboundFlow] = [:]
     /// The one of the client's last datagram: they come in bursts.
     var latestAssociation: OutboundFlow?
+    /// Flows that the client may give up before they are answered.
+    var abandonedFlows: RateBudget
     /// In the engine's list of connections that may have something to send.
     var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
@@ -44,7 +46,8 @@ final class ServerSession {
         return found
     }
 
-    init(connection: QuicConnection, index: Int) {
+    init(connection: QuicConnection, index: Int, abandonedFlows: RateBudget) {
+        self.abandonedFlows = abandonedFlows
         self.connection = connection
         self.index = index
     }

@@ -13,6 +13,9 @@ public struct ServerSettings: Sendable {
     public var policy = DialPolicy()
     /// Keeps stateless resets valid over a restart: 32 bytes that only this server can know.
     public var resetKey: [UInt8]
+    /// Keeps the tokens by which clients are known (RFC 9000, section 8.1.3) valid over a restart: 32 bytes that only this
+    /// server can know; nil for others each time.
+    public var tokenSecret: [UInt8]?
     public var maximumConnections = 1_024
     public var alwaysRetry = false
     public var maximumFlowsPerConnection = 4_096
@@ -21,6 +24,10 @@ public struct ServerSettings: Sendable {
     /// Dials under way per connection. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
     /// dials that hang do not block anybody else.
     public var maximumDialsPerConnection = 1_024
+    /// Flows that a client may give up before they are answered, at once and in each second; beyond that its connection is
+    /// closed with `resourceLimit`.
+    public var abandonedFlowBurst = 8_192
+    public var abandonedFlowsPerSecond = 512
     /// A dial that nobody answers is given up after so long.
     public var dialTimeout: Interval = .seconds(60)
     /// UDP associations of one client, and of all clients together; each has a socket.

@@ -14,6 +14,13 @@ final class Simulation {
     static let clientAddress = Endpoint(IPAddress("192.0.2.1")!, 40_000)
     static let serverAddress = Endpoint(IPAddress("192.0.2.2")!, 4_433)
 
+    /// The client's own idea of its address; datagrams that it sends from another one are lost.
+    var localAddress = Simulation.clientAddress
+    /// Where the server sees the client, if a NAT lies between.
+    var outsideAddress: Endpoint?
+    /// Nothing that is sent from here arrives anywhere.
+    var deadAddress: IPAddress?
+
     let client: ClientEngine
     private(set) var server: ServerEngine
     let clientPool: BlockPool
@@ -109,6 +116,12 @@ final class Simulation {
         serverIsUp = true
     }
 
+    /// The network below the client changes.
+    func moveClient(to local: Endpoint) {
+        localAddress = local
+        client.migrate(to: local, now: now)
+    }
+
     // MARK: - Time
 
     /// Runs until `done`, or for `limit` of virtual time; says whether it was done.
@@ -123,7 +136,8 @@ final class Simulation {
                 settle()
                 return done()
             }
-            now = max(now, next)
+            // Nothing more happens at this moment, and some timers end only after theirs.
+            now = max(now + .nanoseconds(1), next)
         }
     }
 
@@ -158,14 +172,15 @@ final class Simulation {
         while var bytes = down.receive(now: now) {
             isBusy = true
             bytes.withUnsafeMutableBytes {
-                client.handleDatagram($0, from: Self.serverAddress, to: Self.clientAddress, ecn: 0, now: now)
+                client.handleDatagram($0, from: Self.serverAddress, to: localAddress, ecn: 0, now: now)
             }
         }
         while var bytes = up.receive(now: now) {
             isBusy = true
             guard serverIsUp else { continue }
             bytes.withUnsafeMutableBytes {
-                server.handleDatagram($0, from: Self.clientAddress, to: Self.serverAddress, ecn: 0, now: now)
+                server.handleDatagram(
+                    $0, from: outsideAddress ?? localAddress, to: Self.serverAddress, ecn: 0, now: now)
             }
         }
         while let bytes = toClient.receive(now: now) {
@@ -212,13 +227,16 @@ final class Simulation {
         while let event = client.nextEvent() {
             isBusy = true
             clientEvents.append(event)
+            if event == .anotherSocketWanted {
+                moveClient(to: Endpoint(localAddress.address, localAddress.port + 1))
+            }
             if event == .connectionWanted {
-                client.connect(to: Self.serverAddress, local: Self.clientAddress, now: now)
+                client.connect(to: Self.serverAddress, local: localAddress, now: now)
             }
         }
         while let out = client.nextBatch(into: batch, now: now) {
             isBusy = true
-            send(out, on: &up)
+            if out.local == localAddress, out.local.address != deadAddress { send(out, on: &up) }
         }
         while client.nextPacket(into: packet, now: now) {
             isBusy = true

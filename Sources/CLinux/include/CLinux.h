@@ -172,6 +172,8 @@ int clinux_spawn(void (*body)(void *context), void *context);
 
 /// A NETLINK_ROUTE socket with extended acknowledgements, strict dump checking and a receive timeout of two seconds.
 int clinux_netlink_open(void);
+/// A NETLINK_ROUTE socket that does not block and is told of changes to links, addresses, routes and rules.
+int clinux_netlink_monitor_open(void);
 ssize_t clinux_netlink_send(int fd, const void *bytes, size_t count);
 ssize_t clinux_netlink_receive(int fd, void *bytes, size_t count);
 

@@ -55,6 +55,12 @@ let serverConfigurationExample = """
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 
+    drain-time: 5s                    # after SIGTERM, for flows to end by themselves; no new ones are taken
+
+    # Keeps a secret in a file of its own, made on the first start, by which the clients of a server that was restarted
+    # are told at once, and known again. When left out, that hangs on the private key, and changes with it.
+    # state-directory: /var/lib/penstock
+
     dial:
       timeout: 60s                    # for a destination to answer
       # source-ipv4: 203.0.113.7      # addresses that connections come from

@@ -103,6 +103,9 @@ final class ConfigurationSection {
         }
     }
 
+    /// A directory that a setting names; nil when it was left out. It need not exist.
+    func directory(_ key: String) -> String? { optional(key, .path).map(document.resolve) }
+
     // MARK: Problems
 
     /// Notes a problem with the value of a key that was read before, or with its absence.

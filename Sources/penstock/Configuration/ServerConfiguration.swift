@@ -43,6 +43,10 @@ struct ServerConfiguration: Sendable {
     var quic = QuicSettings()
     /// Every new client proves its address by a Retry packet, not only when many arrive at once.
     var alwaysRetry = false
+    /// How long flows may go on after SIGTERM.
+    var drainTime = Interval.seconds(5)
+    /// Where the server keeps what must outlive it; nil for nowhere.
+    var stateDirectory: String?
     var limits = Limits()
     var logLevel = Logger.Level.info
 }
@@ -74,6 +78,8 @@ extension ServerConfiguration {
         let quic = QuicSettings(quicSection)
         let alwaysRetry = quicSection.value("always-retry", .boolean, default: false)
         quicSection.refuseUnknownKeys()
+        let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
+        let stateDirectory = root.directory("state-directory")
         let limits = Limits(root.section("limits"))
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
@@ -83,7 +89,8 @@ extension ServerConfiguration {
         }
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            udp: udp, quic: quic, alwaysRetry: alwaysRetry, limits: limits, logLevel: logLevel)
+            udp: udp, quic: quic, alwaysRetry: alwaysRetry, drainTime: drainTime,
+            stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
     }
 }
 

@@ -9,6 +9,8 @@ import Server
 final class ServerProgram {
     /// Datagrams taken from the socket before the dialled sockets get their turn.
     private static let budget = 256
+    /// Connections that one line of statistics is followed by.
+    private static let listedConnections = 100
     /// Bytes read from a dialled socket at once.
     private static let readSize = 64 << 10
 
@@ -27,15 +29,17 @@ final class ServerProgram {
     /// Set when the server stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
 
-    init(_ configuration: ServerConfiguration) throws {
+    /// - Parameter qlog: the folder for qlogs, if any are wanted.
+    init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
-        let settings: ServerSettings
+        var settings: ServerSettings
         do {
             let identity = try ServerIdentity(
                 certificateChainPEM: configuration.certificate.contents,
                 privateKeyPEM: configuration.privateKey.contents)
             pin = identity.pin
-            settings = Self.settings(configuration, identity)
+            settings = try Self.settings(configuration, identity)
+            settings.transport.qlog = qlogMaker(qlog, side: "server")
             raiseDescriptorLimit()
             loop = try EventLoop()
             socket = try UDPSocket(bind: configuration.listen, offload: configuration.quic.offload.offload)
@@ -57,10 +61,17 @@ final class ServerProgram {
 
     deinit { input.deallocate() }
 
-    private static func settings(_ configuration: ServerConfiguration, _ identity: ServerIdentity) -> ServerSettings {
+    private static func settings(
+        _ configuration: ServerConfiguration, _ identity: ServerIdentity
+    ) throws(RunError) -> ServerSettings {
+        // Without a place to keep a secret, the private key stands in, which is secret, too.
+        let secret =
+            if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
+                configuration.privateKey.contents
+            }
         var settings = ServerSettings(
-            identity: identity, key: configuration.key.preSharedKey,
-            resetKey: DerivedSecret.resetKey(privateKey: configuration.privateKey.contents))
+            identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
+        settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock \(penstockVersion)"
         settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
@@ -80,7 +91,8 @@ final class ServerProgram {
 
     func run() throws {
         do {
-            try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
+            try loop.onSignal([Signals.interrupt]) { [unowned self] _ in stop() }
+            try loop.onSignal([Signals.terminate]) { [unowned self] _ in drain() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
             // Writable needs nothing here: every turn flushes.
             try loop.add(
@@ -95,11 +107,7 @@ final class ServerProgram {
                 "address": "\(configuration.listen)", "pin": "\(pinText(pin))",
                 "offload": "\(socket.usesSegmentation ? "on" : "off")",
             ])
-        if socket.receiveBuffer < UDPSocket.bufferSize {
-            logger.warning(
-                "the kernel granted a receive buffer of \(socket.receiveBuffer) bytes; set net.core.rmem_max to \(UDPSocket.bufferSize)"
-            )
-        }
+        for warning in socketBufferWarnings(socket) { logger.warning("\(warning)") }
         loop.run { [self] in turn() }
         logStatistics()
         logger.info("stopped")
@@ -116,12 +124,20 @@ final class ServerProgram {
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
         flush(now: now)
+        if engine.isDrained { stop() }
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             loop.stop()
         }
         return socketHasMore || associations.hasUnfinished ? now : engine.nextDeadline
+    }
+
+    /// The first time, flows may go on for a while; the second time ends them.
+    private func drain() {
+        guard configuration.drainTime > .zero, !engine.isDraining else { return stop() }
+        logger.info("draining", metadata: ["flows": "\(engine.counters.flowsOpen)"])
+        engine.drain(grace: configuration.drainTime, reason: "the server stops", now: MonotonicClock.now)
     }
 
     private func stop() {
@@ -255,9 +271,17 @@ final class ServerProgram {
     private func logStatistics() {
         let counters = engine.counters
         let datagrams = engine.datagramCounters
+        let totals = engine.connectionTotals
+        let endpoint = engine.endpointCounters
         logger.info(
             "statistics",
             metadata: [
+                "migrations": "\(totals.migrations)", "paths_failed": "\(totals.pathsFailed)",
+                "key_updates": "\(totals.keyUpdates)", "tokens_given": "\(totals.tokensGiven)",
+                "tokens_known": "\(endpoint.knownTokens)", "retries_sent": "\(endpoint.retriesSent)",
+                "resets_sent": "\(endpoint.statelessResetsSent)", "refused": "\(endpoint.refused)",
+                "rare_frames": "\(totals.rareFramesReceived)", "library_bytes": "\(totals.libraryMemory)",
+                "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
                 "connections_open": "\(counters.connectionsOpen)",
                 "connections_accepted": "\(counters.connectionsAccepted)",
                 "authentication_failures": "\(counters.authenticationFailures)",
@@ -279,6 +303,12 @@ final class ServerProgram {
                 "datagrams_without_association": "\(datagrams.withoutAssociation)",
                 "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])
+        var shown = 0
+        engine.forEachConnection { client, statistics in
+            shown += 1
+            guard shown <= Self.listedConnections else { return }
+            logger.info("connection", metadata: ["client": "\(client)", "figures": "\(statistics)"])
+        }
     }
 }
 

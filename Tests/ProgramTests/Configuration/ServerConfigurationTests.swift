@@ -25,6 +25,8 @@ import Testing
         #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty)
         #expect(s.quic == QuicSettings())
         #expect(!s.alwaysRetry)
+        #expect(s.drainTime == .seconds(5))
+        #expect(s.stateDirectory == nil)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
         #expect([s.limits.associations, s.limits.associationsPerConnection] == [16_384, 3_072])
         #expect(s.udp.idleTimeout == .seconds(300) && s.udp.nameLookupTimeout == .seconds(30))
@@ -38,6 +40,8 @@ import Testing
                         allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1] }
                 quic: { always-retry: true, offload: off, congestion-control: reno }
                 udp: { idle-timeout: 2m, name-lookup-timeout: 5s }
+                drain-time: 0s
+                state-directory: state
                 limits: { connections: 1, flows-per-connection: 2, memory: 2GiB,
                           udp-associations: 4, udp-associations-per-connection: 3 }
                 log: { level: trace }
