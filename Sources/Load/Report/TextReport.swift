@@ -32,7 +32,7 @@ extension WorkloadResult {
         if bytesSent > bytesReceived / 10_000 {
             table.add(["  up", NumberText.bitRate(sendingRate), NumberText.traffic(bytesSent)])
         }
-        if bytesReceived > bytesSent / 10_000 {
+        if showsReceiving {
             table.add(["  down", NumberText.bitRate(receivingRate), NumberText.traffic(bytesReceived)])
         }
         if latency != nil || datagrams != nil {

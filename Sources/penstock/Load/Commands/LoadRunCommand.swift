@@ -38,6 +38,7 @@ struct LoadRunCommand: ParsableCommand {
     var watch: [ProcessWatch.Subject] = []
 
     @Option(help: ArgumentHelp("Write the result to a file.", valueName: "file")) var json: String?
+    @Option(help: ArgumentHelp("Write a page with charts.", valueName: "file.html")) var report: String?
     @Flag(help: "No line about how the run goes.") var quiet = false
     @Option(help: "Log level.") var logLevel = Logger.Level.warning
 
@@ -84,6 +85,7 @@ struct LoadRunCommand: ParsableCommand {
             interrupted: outcome.interrupted, workloads: outcome.workloads, processes: outcome.processes)
         print(result.text, terminator: "")
         if let json { try writeResult(ResultFile.encode(result), to: json) }
+        if let report { try writeResult(Data(HTMLReport(result).text.utf8), to: report) }
         if !result.isGood { throw ExitCode.failure }
     }
 }
