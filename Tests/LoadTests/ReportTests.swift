@@ -26,6 +26,11 @@ import Testing
         #expect(NumberText.duration(microseconds: 2_000_000) == "2.00 s")
     }
 
+    @Test(arguments: [
+        ("2.00 ms", "2 ms"), ("2.50", "2.5"), ("100 s", "100 s"), ("0", "0"), ("10.0", "10"), ("0.000001", "0.000001"),
+    ])
+    func ticksHaveNoZerosAtTheEnd(_ text: String, _ expected: String) { #expect(NumberText.trimmed(text) == expected) }
+
     @Test(arguments: [0.001, 0.5, 1, 2, 9.99, 10, 12_345, 1e9] as [Double])
     func logarithms(_ value: Double) {
         var power = 1.0

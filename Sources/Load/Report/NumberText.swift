@@ -26,6 +26,16 @@ public enum NumberText {
         }
     }
 
+    /// A text of these functions without zeros at the end of its fraction: `2.00 ms` is `2 ms`.
+    static func trimmed(_ text: String) -> String {
+        let number = text.prefix { $0 != " " }
+        guard number.contains(".") else { return text }
+        var short = number
+        while short.last == "0" { short.removeLast() }
+        if short.last == "." { short.removeLast() }
+        return String(short) + text.dropFirst(number.count)
+    }
+
     public static func bitRate(_ bitsPerSecond: Double) -> String {
         scaled(bitsPerSecond, by: 1_000, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
     }

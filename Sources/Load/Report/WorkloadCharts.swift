@@ -5,6 +5,9 @@ extension WorkloadResult {
     /// say nothing.
     private static let shortestStep = 0.02
 
+    /// Fewer values have no shape that a chart could show.
+    private static let fewestValues = 10
+
     func throughputChart(until end: Double) -> LineChart? {
         guard bytesSent + bytesReceived > 0 else { return nil }
         var lines: [LineChart.Line] = []
@@ -42,14 +45,17 @@ extension WorkloadResult {
         let seconds = AxisScale.linear(maximum: end).ticks.filter { $0.value <= end }
         return LineChart(
             title: title, lines: lines,
-            xTicks: seconds.map { LineChart.Tick(x: $0.value / end, label: NumberText.short($0.value)) },
-            xTitle: "seconds since the run's beginning", yScale: .linear(maximum: highest), yLabel: label)
+            xTicks: seconds.map {
+                LineChart.Tick(x: $0.value / end, label: NumberText.trimmed(NumberText.short($0.value)))
+            },
+            xTitle: "seconds since the run's beginning", yScale: .linear(maximum: highest),
+            yLabel: { NumberText.trimmed(label($0)) })
     }
 
     func latencyChart() -> LineChart? {
         let sets = [("latency", latency), ("connect", connectLatency)].compactMap { name, set in set.map { (name, $0) }
         }
-        guard let most = sets.map(\.1.count).max(), most > 1 else { return nil }
+        guard let most = sets.map(\.1.count).max(), most >= Self.fewestValues else { return nil }
         // As many nines as there are values to tell of, and a place for the longest.
         let nines = max(1, decimalLogarithm(Double(most)))
         func x(_ percentile: Double) -> Double {
@@ -69,6 +75,6 @@ extension WorkloadResult {
             xTitle: "so many were as fast as this, or faster",
             yScale: .decades(
                 minimum: sets.map(\.1.minimum).min() ?? 1, maximum: sets.map(\.1.maximum).max() ?? 10),
-            yLabel: { NumberText.duration(microseconds: $0) })
+            yLabel: { NumberText.trimmed(NumberText.duration(microseconds: $0)) })
     }
 }
