@@ -103,6 +103,20 @@ import Testing
         #expect(result.failures == ["not-started": 488])
     }
 
+    /// All workloads together open no more flows at a time than a server dials.
+    @Test func openingHasALimit() {
+        target.behaviour = .isSilent
+        let engine = target.engine([
+            WorkloadPlan(.idle(flows: 200, touch: nil), name: "a"),
+            WorkloadPlan(.idle(flows: 200, touch: nil), name: "b"),
+        ])
+        #expect(target.run(engine))
+        #expect(target.dials == 256)
+        let results = engine.results(now: target.now)
+        #expect(results.map { $0.failures["unfinished"] ?? 0 }.reduce(0, +) == 256)
+        #expect(results.map { $0.failures["not-started"] ?? 0 }.reduce(0, +) == 144)
+    }
+
     // MARK: - Targets that do wrong
 
     @Test func refusalsAreCountedAndTriedAgainSlowly() throws {

@@ -3,8 +3,6 @@ import Tunnel
 
 /// A workload of flows: keeps as many of them open as its plan says, begins what is due, and counts what becomes of them.
 final class StreamWorkload: WorkloadRun {
-    /// Flows of one workload that are being opened at once: a server allows no more than 1 024 dials under way.
-    static let maximumOpening = 256
     /// A flow that failed is followed by another after this time, and not at once: a target that refuses everything must
     /// not be asked as fast as it can refuse.
     static let reopenDelay = Interval.seconds(1)
@@ -18,7 +16,6 @@ final class StreamWorkload: WorkloadRun {
     private let start: Instant
     private(set) var phase = WorkloadPhase.waiting
     private(set) var flows: [LoadFlow] = []
-    private var opening = 0
     /// Flows that may be begun now, of those that follow one another.
     private var free = 0
     /// When places of failed flows become free; in order, since the delay is always the same.
@@ -151,7 +148,7 @@ final class StreamWorkload: WorkloadRun {
         arrivals = nil
         free = 0
         while let flow = flows.last {
-            if flow.state == .connecting { opening -= 1 } else { statistics.flowsOpen -= 1 }
+            if flow.state == .connecting { context.opening -= 1 } else { statistics.flowsOpen -= 1 }
             flow.drop(now: now)
             remove(flow)
             statistics.flowsFailed += 1
@@ -167,7 +164,9 @@ final class StreamWorkload: WorkloadRun {
 
     // MARK: - Beginning flows and requests
 
-    private var hasRoomToOpen: Bool { opening < Self.maximumOpening && flows.count < plan.workload.flows }
+    private var hasRoomToOpen: Bool {
+        context.opening < WorkloadContext.maximumOpening && flows.count < plan.workload.flows
+    }
 
     private func proceed(now: Instant) {
         switch phase {
@@ -211,7 +210,7 @@ final class StreamWorkload: WorkloadRun {
         }
         flow.listIndex = flows.count
         flows.append(flow)
-        opening += 1
+        context.opening += 1
     }
 
     private func makeFlow(begin: Instant, now: Instant) -> LoadFlow {
@@ -241,7 +240,7 @@ final class StreamWorkload: WorkloadRun {
     // MARK: - From flows
 
     func connected(_ flow: LoadFlow, after time: Interval) {
-        opening -= 1
+        context.opening -= 1
         statistics.flowsConnected += 1
         statistics.flowsOpen += 1
         statistics.flowsOpenHighWater = max(statistics.flowsOpenHighWater, statistics.flowsOpen)
@@ -276,7 +275,7 @@ final class StreamWorkload: WorkloadRun {
     }
 
     func failed(_ flow: LoadFlow, _ failure: FlowFailure, wasConnected: Bool, now: Instant) {
-        if wasConnected { statistics.flowsOpen -= 1 } else { opening -= 1 }
+        if wasConnected { statistics.flowsOpen -= 1 } else { context.opening -= 1 }
         remove(flow)
         statistics.flowsFailed += 1
         refill(after: failure, now: now)

@@ -19,10 +19,15 @@ protocol WorkloadRun: AnyObject {
 
 /// What all workloads of a run share.
 final class WorkloadContext {
+    /// Flows that are being opened at once: a server allows no more than 1 024 dials of a connection under way.
+    static let maximumOpening = 256
+
     let plan: LoadPlan
     let carrier: any FlowCarrier
     let datagrams: (any DatagramCarrier)?
     let pattern = Pattern()
+    /// Flows of all workloads that were begun and are not connected yet.
+    var opening = 0
     private var random: any RandomNumberGenerator
 
     init(

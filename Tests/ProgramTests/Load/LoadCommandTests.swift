@@ -34,7 +34,7 @@ import Testing
         "--target h:1 --workload idle --via quic --config c --connections 0",
         "--target h:1 --scenario s.yaml --rate 3", "--target h:1 --workload idle --watch 12",
         "--target h:1 --workload idle --watch =12", "--target h:1 --workload idle --watch a=-1",
-        "--target h:1 --workload idle --watch a=99999999999",
+        "--target h:1 --workload idle --watch a=99999999999", "--target h:1 --workload idle --json /nonexistent/r.json",
     ])
     func wrongUsageIsRefused(_ arguments: String) {
         #expect(throws: (any Error).self) { try parse(arguments) }

@@ -55,6 +55,13 @@ struct LoadRunCommand: ParsableCommand {
         guard (1...1_024).contains(connections), via == .quic || connections == 1 else {
             throw ValidationError("--connections is for --via quic, from 1 to 1024.")
         }
+        for file in [json, report].compactMap(\.self) {
+            // Better said now than at the end of the run.
+            let folder = URL(filePath: file).deletingLastPathComponent().path(percentEncoded: false)
+            guard FileManager.default.isWritableFile(atPath: folder) else {
+                throw ValidationError("\(file) cannot be written: \(folder) is no folder to write to.")
+            }
+        }
         let last = TargetService.allCases.map(\.rawValue).max() ?? 0
         guard target.port <= UInt16.max - last else {
             throw ValidationError("--target names the first of \(last + 1) ports: \(UInt16.max - last) at most.")
