@@ -122,7 +122,7 @@ extension ServerEngine: QuicConnectionOwner {
     private func noteAbandoned(_ flow: OutboundFlow) {
         switch flow.phase {
         case .awaitingRequest, .dialling: break
-        case .open, .refused: return
+        case .open, .associated, .refused: return
         }
         counters.flowsAbandoned += 1
         guard !flow.session.abandonedFlows.take(now: last) else { return }

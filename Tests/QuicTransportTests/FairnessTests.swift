@@ -107,7 +107,7 @@ import Testing
         // 100 Mbit/s of datagrams on a line of 50.
         let datagram = Pair.pattern(1_200, seed: 3)
         for _ in 0..<20_000 {
-            _ = DatagramTests.send(datagram, pair.client)
+            _ = DatagramTests.send(datagram, pair)
             pair.flush()
             pair.run(for: .microseconds(96))
         }
@@ -126,7 +126,7 @@ import Testing
         _ = try startBulk(100, pair)
         for index in 1...20 {
             let start = pair.now
-            #expect(DatagramTests.send([UInt8(index)], pair.client))
+            #expect(DatagramTests.send([UInt8(index)], pair))
             pair.flush()
             #expect(pair.run { $0.serverSide.datagrams.count == index })
             #expect(pair.now - start < bound(pair))

@@ -122,6 +122,7 @@ public final class TunnelLink {
         while let event = connection.nextEvent() {
             switch event {
             case .established: greet()
+            case .pathValidated, .pathFailed: break  // a link never moves
             case .closed(let reason): lose(describe(reason))
             }
         }
@@ -136,7 +137,7 @@ public final class TunnelLink {
             return "the server \(connection.remote) does not answer: is the address right, does the server run, "
                 + "and does no firewall drop UDP?"
         case .localClose, .peerClosed, .idleTimeout, .statelessReset, .certificateRejected, .alpnMismatch,
-            .versionMismatch, .protocolError, .internalError:
+            .versionMismatch, .limitExceeded, .protocolError, .internalError:
             return "\(reason)"
         }
     }
