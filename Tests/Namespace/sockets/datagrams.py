@@ -148,7 +148,7 @@ def expect_error(sock, expected):
 
 
 def udp_many_datagrams_in_order():
-    """Numbered datagrams both ways at a gentle rate: on a link that loses nothing, all arrive, in order."""
+    """Numbered datagrams both ways, so few at once that every queue holds them: all arrive, in order."""
     with echo(WEB_4) as (server, _), application(WEB_4) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         echoed(sock, b"first", server)
