@@ -31,6 +31,20 @@ public final class QuicEndpoint {
         public var answersDropped = 0
         /// Datagrams that are no QUIC packet of ours and got no answer.
         public var ignored = 0
+
+        public init() {}
+
+        public mutating func add(_ other: Counters) {
+            accepted += other.accepted
+            refused += other.refused
+            retriesSent += other.retriesSent
+            badTokens += other.badTokens
+            knownTokens += other.knownTokens
+            versionNegotiationsSent += other.versionNegotiationsSent
+            statelessResetsSent += other.statelessResetsSent
+            answersDropped += other.answersDropped
+            ignored += other.ignored
+        }
     }
 
     public let limits: Limits

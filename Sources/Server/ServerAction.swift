@@ -81,6 +81,25 @@ public struct ServerDatagramCounters: Equatable, Sendable {
 
     public init() {}
 
+    /// Adds what another loop has counted.
+    public mutating func add(_ other: ServerDatagramCounters) {
+        associationsOpen += other.associationsOpen
+        associationsOpened += other.associationsOpened
+        associationsExpired += other.associationsExpired
+        associationsRefusedByLimit += other.associationsRefusedByLimit
+        sent += other.sent
+        received += other.received
+        streamed += other.streamed
+        denied += other.denied
+        failures += other.failures
+        droppedForOutbox += other.droppedForOutbox
+        droppedForStream += other.droppedForStream
+        droppedForPath += other.droppedForPath
+        withoutAssociation += other.withoutAssociation
+        unsealable += other.unsealable
+        replayed += other.replayed
+    }
+
     mutating func note(_ refusal: DatagramRefusal) {
         switch refusal {
         case .malformed, .badTag: unsealable += 1
@@ -110,4 +129,23 @@ public struct ServerCounters: Equatable, Sendable {
     public var flowsRefusedByLimit = 0
 
     public init() {}
+
+    /// Adds what another loop has counted.
+    public mutating func add(_ other: ServerCounters) {
+        connectionsOpen += other.connectionsOpen
+        connectionsAccepted += other.connectionsAccepted
+        authenticationFailures += other.authenticationFailures
+        flowsOpen += other.flowsOpen
+        flowsOpened += other.flowsOpened
+        dials += other.dials
+        dialsSucceeded += other.dialsSucceeded
+        dialsFailed += other.dialsFailed
+        dialsDenied += other.dialsDenied
+        flowsReset += other.flowsReset
+        flowsAbandoned += other.flowsAbandoned
+        bytesSealed += other.bytesSealed
+        bytesOpened += other.bytesOpened
+        sealingFailures += other.sealingFailures
+        flowsRefusedByLimit += other.flowsRefusedByLimit
+    }
 }

@@ -55,7 +55,7 @@ public final class ServerEngine {
         limits.alwaysRetry = settings.alwaysRetry
         endpoint = QuicEndpoint(
             identity: settings.identity, settings: transport, resetKey: settings.resetKey,
-            tokenSecret: settings.tokenSecret, limits: limits, pool: pool, random: random)
+            tokenSecret: settings.tokenSecret, limits: limits, loop: settings.loop, pool: pool, random: random)
     }
 
     deinit { recordMemory.deallocate() }

@@ -16,6 +16,8 @@ public struct ServerSettings: Sendable {
     /// Keeps the tokens by which clients are known (RFC 9000, section 8.1.3) valid over a restart: 32 bytes that only this
     /// server can know; nil for others each time.
     public var tokenSecret: [UInt8]?
+    /// The number of this engine's loop among those that share a port: every connection ID made here begins with it.
+    public var loop: UInt8 = 0
     public var maximumConnections = 1_024
     public var alwaysRetry = false
     public var maximumFlowsPerConnection = 4_096

@@ -55,6 +55,7 @@ let serverConfigurationExample = """
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 
+    # loops: 4                        # threads; one for each processor where nothing is said
     drain-time: 5s                    # after SIGTERM, for flows to end by themselves; no new ones are taken
 
     # Keeps a secret in a file of its own, made on the first start, by which the clients of a server that was restarted

@@ -43,6 +43,8 @@ struct ServerConfiguration: Sendable {
     var quic = QuicSettings()
     /// Every new client proves its address by a Retry packet, not only when many arrive at once.
     var alwaysRetry = false
+    /// Event loops, each with a thread of its own; nil for one a processor.
+    var loops: Int?
     /// How long flows may go on after SIGTERM.
     var drainTime = Interval.seconds(5)
     /// Where the server keeps what must outlive it; nil for nowhere.
@@ -78,6 +80,7 @@ extension ServerConfiguration {
         let quic = QuicSettings(quicSection)
         let alwaysRetry = quicSection.value("always-retry", .boolean, default: false)
         quicSection.refuseUnknownKeys()
+        let loops = root.optional("loops", .integer(1...64))
         let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
         let stateDirectory = root.directory("state-directory")
         let limits = Limits(root.section("limits"))
@@ -89,7 +92,7 @@ extension ServerConfiguration {
         }
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            udp: udp, quic: quic, alwaysRetry: alwaysRetry, drainTime: drainTime,
+            udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
             stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
     }
 }

@@ -27,6 +27,7 @@ import Testing
         #expect(!s.alwaysRetry)
         #expect(s.drainTime == .seconds(5))
         #expect(s.stateDirectory == nil)
+        #expect(s.loops == nil)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
         #expect([s.limits.associations, s.limits.associationsPerConnection] == [16_384, 3_072])
         #expect(s.udp.idleTimeout == .seconds(300) && s.udp.nameLookupTimeout == .seconds(30))
@@ -42,6 +43,7 @@ import Testing
                 udp: { idle-timeout: 2m, name-lookup-timeout: 5s }
                 drain-time: 0s
                 state-directory: state
+                loops: 3
                 limits: { connections: 1, flows-per-connection: 2, memory: 2GiB,
                           udp-associations: 4, udp-associations-per-connection: 3 }
                 log: { level: trace }
@@ -57,6 +59,7 @@ import Testing
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1, 2, 2 << 30])
         #expect([s.limits.associations, s.limits.associationsPerConnection] == [4, 3])
         #expect(s.udp.idleTimeout == .seconds(120) && s.udp.nameLookupTimeout == .seconds(5))
+        #expect(s.loops == 3)
         #expect(s.logLevel == .trace)
     }
 
