@@ -31,7 +31,7 @@ import Testing
             "POST /1024/77 HTTP/1.1\r\nHost: load\r\nCONTENT-length:  12 \r\nConnection: Close\r\n\r\nbody",
             pieces: pieces)
         #expect(progress == .complete)
-        #expect(head.targetNumbers == [1_024, 77])
+        #expect(head.wantedAnswer.map { [$0.size, $0.place] } == [1_024, 77])
         #expect(head.contentLength == 12)
         #expect(head.closes)
         #expect("body".hasPrefix(rest))
@@ -48,16 +48,17 @@ import Testing
     @Test func whatIsMissing() {
         let (head, _, _) = read("x\r\n\r\n")
         #expect(head.status == nil)
-        #expect(head.targetNumbers == nil)
+        #expect(head.wantedAnswer == nil)
         #expect(head.contentLength == 0)
     }
 
     @Test(arguments: [
-        "GET / HTTP/1.1", "GET /a HTTP/1.1", "GET /1/ HTTP/1.1", "GET 1 HTTP/1.1", "GET /-1 HTTP/1.1",
+        "GET / HTTP/1.1", "GET /a HTTP/1.1", "GET /1/ HTTP/1.1", "GET /1/2/3 HTTP/1.1", "GET 1 HTTP/1.1",
+        "GET /-1 HTTP/1.1",
         "GET /1234567890123456 HTTP/1.1",
     ])
     func targetsThatAreNoNumbers(_ line: String) {
-        #expect(read("\(line)\r\n\r\n").0.targetNumbers == nil)
+        #expect(read("\(line)\r\n\r\n").0.wantedAnswer == nil)
     }
 
     @Test func lengthsThatAreNoNumbers() {

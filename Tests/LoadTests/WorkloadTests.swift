@@ -1,6 +1,7 @@
-import Load
 import Primitives
 import Testing
+
+@testable import Load
 
 /// Each kind of workload against a perfect target, and against ones that do wrong.
 @Suite struct WorkloadTests {
@@ -115,6 +116,15 @@ import Testing
         let results = engine.results(now: target.now)
         #expect(results.map { $0.failures["unfinished"] ?? 0 }.reduce(0, +) == 256)
         #expect(results.map { $0.failures["not-started"] ?? 0 }.reduce(0, +) == 144)
+    }
+
+    /// As many flows end at once as may, and the rest after them.
+    @Test func endingHasALimit() throws {
+        let result = try result(of: .idle(flows: StreamWorkload.maximumEnding + 1, touch: nil))
+        #expect(result.failures == [:])
+        #expect(result.flows.completed == 1_025)
+        // A touch and the end for all but one, and again for that one: two milliseconds each.
+        #expect((1.007...1.009).contains(result.seconds))
     }
 
     // MARK: - Targets that do wrong

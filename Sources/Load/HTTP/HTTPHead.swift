@@ -34,15 +34,13 @@ struct HTTPHead {
     /// Nil when there is no such status.
     var status: Int? { firstLineWord(1).flatMap { decimal($0) } }
 
-    /// The numbers between the slashes of the request's target; nil when it is not made of numbers.
-    var targetNumbers: [UInt64]? {
+    /// What a target of the form `/SIZE` or `/SIZE/PLACE` asks for; nil for every other.
+    var wantedAnswer: (size: UInt64, place: UInt64)? {
         guard let target = firstLineWord(1), target.first == slash else { return nil }
-        var numbers: [UInt64] = []
-        for part in target.dropFirst().split(separator: slash, omittingEmptySubsequences: false) {
-            guard let number = decimal(part) else { return nil }
-            numbers.append(UInt64(number))
-        }
-        return numbers
+        let numbers = target.dropFirst()
+        guard let middle = numbers.firstIndex(of: slash) else { return decimal(numbers).map { (UInt64($0), 0) } }
+        guard let size = decimal(numbers[..<middle]), let place = decimal(numbers[(middle + 1)...]) else { return nil }
+        return (UInt64(size), UInt64(place))
     }
 
     /// 0 when there is none; nil when it is no number.

@@ -193,12 +193,10 @@ final class RequestService: ServiceFlow {
 
     private func begin() {
         defer { head.clear() }
-        guard let numbers = head.targetNumbers, (1...2).contains(numbers.count), numbers[0] <= TargetFlow.maximumAnswer,
-            let size = head.contentLength
+        guard let wanted = head.wantedAnswer, wanted.size <= TargetFlow.maximumAnswer, let size = head.contentLength
         else { return refuse() }
-        let place = numbers.count == 2 ? numbers[1] : 0
-        body.begin(size: size, place: place)
-        progress = .body(answer: numbers[0], place: place, closes: head.closes)
+        body.begin(size: size, place: wanted.place)
+        progress = .body(answer: wanted.size, place: wanted.place, closes: head.closes)
     }
 
     private func endBody() {

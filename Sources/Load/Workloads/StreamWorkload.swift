@@ -6,6 +6,9 @@ final class StreamWorkload: WorkloadRun {
     /// A flow that failed is followed by another after this time, and not at once: a target that refuses everything must
     /// not be asked as fast as it can refuse.
     static let reopenDelay = Interval.seconds(1)
+    /// Flows that end at the same time, when the workload's time is over. Each says something before it goes, and ten
+    /// thousand at one moment would be a load of their own.
+    static let maximumEnding = 1_024
 
     let plan: WorkloadPlan
     var statistics = WorkloadStatistics()
@@ -25,6 +28,10 @@ final class StreamWorkload: WorkloadRun {
     /// Connections for requests that have none. Those that broke meanwhile are passed over when they come up.
     private var resting: [RequestFlow] = []
     private var touches: TouchOrder?
+    /// Flows that were open at the end of the time, and whose turn to end has not come.
+    private var waitingToEnd: [LoadFlow] = []
+    private var endsOwed = 0
+    private var isHandingOutEnds = false
 
     init(_ plan: WorkloadPlan, context: WorkloadContext, runStart: Instant) {
         self.plan = plan
@@ -135,7 +142,22 @@ final class StreamWorkload: WorkloadRun {
             if case .churn = plan.workload {} else { statistics.count(.notStarted, UInt64(free)) }
             free = 0
         }
-        for flow in flows { flow.endInOrder(now: now) }
+        waitingToEnd = flows
+        for _ in 0..<Self.maximumEnding { endNext(now: now) }
+    }
+
+    /// One flow more may end. Some end at once, which lets the next one end: that is a loop here, not a deep recursion.
+    private func endNext(now: Instant) {
+        endsOwed += 1
+        guard !isHandingOutEnds else { return }
+        isHandingOutEnds = true
+        while endsOwed > 0, let flow = waitingToEnd.popLast() {
+            guard flow.state == .open else { continue }
+            endsOwed -= 1
+            flow.endInOrder(now: now)
+        }
+        endsOwed = 0
+        isHandingOutEnds = false
     }
 
     /// The time to end in order is over as well.
@@ -147,6 +169,7 @@ final class StreamWorkload: WorkloadRun {
         }
         arrivals = nil
         free = 0
+        waitingToEnd = []
         while let flow = flows.last {
             if flow.state == .connecting { context.opening -= 1 } else { statistics.flowsOpen -= 1 }
             flow.drop(now: now)
@@ -271,6 +294,7 @@ final class StreamWorkload: WorkloadRun {
         statistics.flowsCompleted += 1
         // Another one follows at the next turn, where the plan is to open and close.
         if case .churn(_, nil, _, _) = plan.workload, !isEnding { free += 1 }
+        endNext(now: now)
         endIfDone(now: now)
     }
 
@@ -279,6 +303,7 @@ final class StreamWorkload: WorkloadRun {
         remove(flow)
         statistics.flowsFailed += 1
         refill(after: failure, now: now)
+        endNext(now: now)
         endIfDone(now: now)
     }
 

@@ -129,6 +129,20 @@ END
     expect_match "$(output)" 'is no result of penstock load' "the message"
 }
 
+# Ten thousand flows at once on one connection. All must still answer at the end.
+case_load_ten_thousand_idle_flows() {
+    start_target
+    stop server
+    write_server_config "limits: { flows-per-connection: 11000 }"
+    start_server
+    load in_client many --via quic --config "$testbed_dir/client.yaml" --workload idle --flows 10000 --duration 6s \
+        --watch "server=$(pid_of server)"
+    load_holds many "$all_good"
+    load_holds many '.workloads[0].flows.peak == 10000'
+    # Others want it as it is usually configured.
+    stop server
+}
+
 case_load_ends_early_with_results() {
     start_target
     ip netns exec "$client_ns" "${default_signals[@]}" "$penstock" load run --target "$web_4:$load_port" \
