@@ -23,10 +23,10 @@ public protocol FlowChannel: AnyObject {
 /// What carries datagrams to the target.
 public protocol DatagramCarrier: AnyObject {
     func open(_ flow: DatagramFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
-        -> any DatagramChannel
+        -> any DatagramFlowChannel
 }
 
-public protocol DatagramChannel: AnyObject {
+public protocol DatagramFlowChannel: AnyObject {
     /// Sends datagrams of one size that lie one behind the other.
     /// - Returns: how many left, in order from the first; those that did not are lost.
     /// - Throws: what the network refuses.

@@ -6,7 +6,7 @@ import Tunnel
 
 /// Datagrams to a target on a virtual clock, over a line that may lose, repeat or change some.
 private final class SimDatagrams: DatagramCarrier {
-    final class Channel: Load.DatagramChannel {
+    final class Channel: DatagramFlowChannel {
         let flow: DatagramFlow
         let target: DatagramTarget
         unowned let world: SimDatagrams
@@ -41,7 +41,7 @@ private final class SimDatagrams: DatagramCarrier {
     init(_ line: SimTarget) { self.line = line }
 
     func open(_ flow: DatagramFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
-        -> any Load.DatagramChannel
+        -> any DatagramFlowChannel
     {
         let isEcho = destination.port == SimTarget.first.port
         let target = targets[destination.port] ?? DatagramTarget(isEcho: isEcho, pattern: line.pattern)

@@ -6,7 +6,7 @@ public final class DatagramFlow {
     static let window = 65_536
 
     private unowned let workload: DatagramWorkload
-    private(set) var channel: (any DatagramChannel)?
+    private(set) var channel: (any DatagramFlowChannel)?
     /// Tells this flow's datagrams from those of others and of earlier runs.
     let identifier: UInt64
     private(set) var nextSequence: UInt64 = 0

@@ -18,7 +18,7 @@ final class ServerProgram {
             mailbox = loop.loop.mailbox
         }
 
-        func post(_ job: @escaping @Sendable (ServerLoop) -> Void) { mailbox.post { [loop] in job(loop) } }
+        func post(_ job: @escaping @Sendable (ServerLoop) -> Void) { mailbox.post { [self] in job(loop) } }
         func run() { loop.run() }
     }
 
@@ -40,12 +40,13 @@ final class ServerProgram {
             pin = identity.pin
             let count = configuration.loops ?? processorCount
             var settings = try Self.settings(configuration, identity, loops: count)
-            settings.transport.qlog = qlogMaker(qlog, side: "server")
             raiseDescriptorLimit()
             sockets = try UDPSocket.steered(
                 bind: configuration.listen, count: count, offload: configuration.quic.offload.offload)
             loops = try sockets.enumerated().map { index, socket in
                 settings.loop = UInt8(index)
+                // Each loop has its own: it is for one thread.
+                settings.transport.qlog = qlogMaker(qlog, side: "server")
                 return try ServerLoop(
                     configuration, settings, socket: socket, memory: configuration.limits.memory / count)
             }
@@ -89,7 +90,6 @@ final class ServerProgram {
 
     func run() throws {
         let first = loops[0]
-        let mailbox = first.loop.mailbox
         let others = loops.dropFirst().map(Remote.init)
         var threads: [LoopThread] = []
         do {
@@ -108,7 +108,6 @@ final class ServerProgram {
         } catch {
             throw RunError("\(error)")
         }
-        _ = mailbox
         logger.info(
             "listening",
             metadata: [

@@ -14,7 +14,7 @@ final class PlainDatagramCarrier: DatagramCarrier {
     init(loop: EventLoop) { self.loop = loop }
 
     func open(_ flow: DatagramFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
-        -> any DatagramChannel
+        -> any DatagramFlowChannel
     {
         guard case .endpoint(let endpoint) = destination else { throw .other }
         do throws(SystemError) {
@@ -44,7 +44,7 @@ final class PlainDatagramCarrier: DatagramCarrier {
     }
 }
 
-final class PlainDatagramChannel: DatagramChannel {
+final class PlainDatagramChannel: DatagramFlowChannel {
     let socket: UDPSocket
     private let flow: DatagramFlow
     private let remote: Endpoint
