@@ -94,7 +94,10 @@ extension QuicConnection {
     }
 
     /// Queues the first `count` bytes of the memory that `datagramSpace` has given.
-    public func sendDatagram(_ count: Int, now: Instant) { datagrams.commit(count, now: now) }
+    public func sendDatagram(_ count: Int, now: Instant) {
+        datagrams.commit(count, now: now)
+        schedule.add(datagramTurn)
+    }
 
     /// Many datagrams wait: call `nextBatch` before more are queued, or the oldest may be dropped.
     public var datagramsAreMany: Bool { datagrams.count > datagrams.limit / 2 }
