@@ -10,13 +10,14 @@ extension UDPSocket {
         throws(SystemError) -> [UDPSocket]
     {
         guard count > 1 else { return [try UDPSocket(bind: endpoint, offload: offload)] }
-        var sockets = [try UDPSocket(bind: endpoint, offload: offload, sharesPort: true)]
-        // Before the others: until the program is there, the kernel spreads by address.
-        try checked(
-            clinux_steer_by_connection_id(sockets[0].descriptor, UInt32(count)), "steer datagrams by connection ID")
+        // Bound alone, so that a port in use is found; then it lets the others join. A group's first socket has number 0.
+        var sockets = [try UDPSocket(bind: endpoint, offload: offload)]
+        try checked(clinux_set(sockets[0].descriptor, CLINUX_REUSE_PORT, 1), "set SO_REUSEPORT")
         while sockets.count < count {
             sockets.append(try UDPSocket(bind: sockets[0].local, offload: offload, sharesPort: true))
         }
+        try checked(
+            clinux_steer_by_connection_id(sockets[1].descriptor, UInt32(count)), "steer datagrams by connection ID")
         return sockets
     }
 }

@@ -73,7 +73,7 @@ public final class UDPSocket {
     private let messages: UnsafePointer<clinux_message>
     private let batch: Int
 
-    /// - Parameter sharesPort: others that ask for the same may bind to the same endpoint (SO_REUSEPORT).
+    /// - Parameter sharesPort: joins a socket that is bound to the same endpoint and has allowed it (SO_REUSEPORT).
     public init(
         bind endpoint: Endpoint, mark: UInt32? = nil, offload: Offload = .auto, sharesPort: Bool = false
     ) throws(SystemError) {

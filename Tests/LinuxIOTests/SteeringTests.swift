@@ -44,6 +44,15 @@ import Testing
         }
     }
 
+    /// A second server on the same port is told so, and takes nothing from the first.
+    @Test(arguments: [1, 2])
+    func anotherGroupIsRefused(count: Int) throws {
+        let first = try UDPSocket.steered(bind: Endpoint(loopback4, 0), count: count)
+        for other in [1, 2] {
+            #expect(throws: SystemError.self) { try UDPSocket.steered(bind: first[0].local, count: other) }
+        }
+    }
+
     @Test func oneSocketSharesNothing() throws {
         let alone = try UDPSocket.steered(bind: Endpoint(loopback4, 0), count: 1)
         #expect(alone.count == 1)

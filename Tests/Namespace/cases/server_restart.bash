@@ -22,17 +22,19 @@ case_restart_after_sigkill_is_noticed_at_once() {
     expect_equal "$(stat -c '%a %s' "$testbed_dir/state/server-secret")" "600 32" "mode and size of the secret"
     start_client
     wait_for_tunnel
-    local before secret started
+    local before secret started asking
     before=$(grep -c 'forgotten this connection' "$testbed_dir/client.log" || true)
     secret=$(sha256sum <"$testbed_dir/state/server-secret")
     stop server KILL
     keep_asking &
+    asking=$!
     start_server
     started=$(date +%s%N)
     wait_until 10 "the client notices" client_has_noticed "$before"
     wait_for_tunnel 5
     local milliseconds=$((($(date +%s%N) - started) / 1000000))
-    kill %% 2>/dev/null || true
+    kill "$asking"
+    wait "$asking" 2>/dev/null || true
     expect_at_most "$milliseconds" 5000 "milliseconds until pages came through again"
     expect_equal "$(sha256sum <"$testbed_dir/state/server-secret")" "$secret" "the secret after the restart"
     stop client
