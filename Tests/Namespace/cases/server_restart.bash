@@ -28,7 +28,8 @@ case_restart_after_sigkill_is_noticed_at_once() {
     stop server KILL
     keep_asking &
     asking=$!
-    trap 'kill "$asking" 2>/dev/null || true' EXIT
+    # shellcheck disable=SC2064  # the number of now: the variable is gone by then
+    trap "kill $asking 2>/dev/null || true" EXIT
     start_server
     started=$(date +%s%N)
     wait_until 10 "the client notices" client_has_noticed "$before"
