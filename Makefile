@@ -5,10 +5,10 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build measure bench soak fuzz deps format lint clean
+.PHONY: help demo test check build measure bench bench-flownat soak fuzz deps format lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: deps build ## curl through the tunnel between three network namespaces, shown to a person
 	@scripts/as-root scripts/demo --penstock $(RELEASE)
@@ -31,7 +31,10 @@ measure: deps build ## one iperf3 stream through the tunnel, and beside it
 soak: deps ## FlowNAT for SECONDS=600 under load on a bad LAN, its whole matrix, thousands of simulated runs
 	@SWIFT="$(SWIFT)" scripts/soak $(or $(SECONDS),600)
 
-bench: ## what FlowNAT costs: time, allocations and memory; BENCH="--quick", INSTRUCTIONS=1
+bench: deps build ## the same work without a tunnel, through Penstock and through others; BENCH="--rounds 1 --lines"
+	@scripts/as-root Benchmarks/Tunnel/run --penstock $(RELEASE) $(BENCH)
+
+bench-flownat: ## what FlowNAT costs: time, allocations and memory; BENCH="--quick", INSTRUCTIONS=1
 	@SWIFT="$(SWIFT)" scripts/bench $(BENCH)
 ifneq ($(INSTRUCTIONS),)
 	@SWIFT="$(SWIFT)" scripts/bench-instructions

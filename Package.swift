@@ -30,6 +30,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -51,10 +52,17 @@ let package = Package(
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
         module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport"]),
         module("SimNet", ["Primitives", "Packets"]),
+        module(
+            "Load",
+            [
+                "Primitives", "Sealing", "Tunnel", "QuicTransport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
         .executableTarget(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
+                "Load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -87,9 +95,14 @@ let package = Package(
                 "TestSupport",
             ]),
         tests(
+            "LoadTests",
+            [
+                "Load", "Server", "QuicTransport", "Sealing", "Tunnel", "Primitives", "SimNet", "TestSupport",
+            ]),
+        tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
+                "penstock", "Client", "Load", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ]

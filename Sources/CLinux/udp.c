@@ -1,7 +1,11 @@
 #define _GNU_SOURCE
 #include "address.h"
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/types.h>
 #include <netinet/udp.h>
+#include <time.h>
+#include <linux/errqueue.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,4 +199,61 @@ int clinux_send_each(int fd, int ipv6, const void *bytes, size_t count, size_t s
         if (sent >= 0) return sent;
         if (errno != EINTR) return -errno;
     }
+}
+
+int clinux_steer_by_connection_id(int fd, unsigned count) {
+    // Offsets count from the UDP payload. A long header has version and length before the identifier, a short one has
+    // it next. What is too short for the load goes to the first socket, which ignores it.
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+        BPF_STMT(BPF_JMP | BPF_JA, 1),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0 ? 0 : -errno;
+}
+
+// RFC 1812, section 5.2.7.1 (type 3: codes 9, 10, 13) and RFC 4443, section 3.1 (type 1: codes 1, 5, 6).
+static int is_prohibition(const struct sock_extended_err *error) {
+    if (error->ee_origin == SO_EE_ORIGIN_ICMP)
+        return error->ee_type == 3 && (error->ee_code == 9 || error->ee_code == 10 || error->ee_code == 13);
+    if (error->ee_origin == SO_EE_ORIGIN_ICMP6)
+        return error->ee_type == 1 && (error->ee_code == 1 || error->ee_code == 5 || error->ee_code == 6);
+    return 0;
+}
+
+int clinux_receive_error(int fd, clinux_datagram_error *error) {
+    clinux_sockaddr address;
+    memset(&address, 0, sizeof address);
+    // Room for the error and the address of who reported it.
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6)) + CONTROL_SIZE];
+        struct cmsghdr align;
+    } control;
+    // The datagram itself is of no interest.
+    struct msghdr header = {.msg_name = &address,
+                            .msg_namelen = sizeof address,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof control};
+    ssize_t count;
+    do {
+        count = recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return -errno;
+    memset(error, 0, sizeof *error);
+    clinux_from_sockaddr(&address, &error->to);
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
+        int is_error = (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
+                      (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
+        if (!is_error || part->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err))) continue;
+        struct sock_extended_err details;
+        memcpy(&details, CMSG_DATA(part), sizeof details);
+        error->code = (int32_t)details.ee_errno;
+        error->is_prohibited = (uint8_t)is_prohibition(&details);
+    }
+    return 1;
 }

@@ -9,6 +9,8 @@ extension ClientEngine {
         while let connection, let event = connection.nextEvent() {
             switch event {
             case .established: greet(connection, now: now)
+            case .pathValidated(let local): pathValidated(from: local)
+            case .pathFailed(let local): pathFailed(from: local, now: now)
             case .closed(let reason): lose(describe(reason), triesNext: hasNextAddress, now: now)
             }
         }
@@ -29,7 +31,7 @@ extension ClientEngine {
             return "the server \(connection.remote) does not answer: is the address right, does the server run, "
                 + "and does no firewall drop UDP?\(cause)"
         case .localClose, .peerClosed, .statelessReset, .certificateRejected, .alpnMismatch, .versionMismatch,
-            .protocolError, .internalError:
+            .protocolError, .limitExceeded, .internalError:
             return "\(reason)"
         }
     }
@@ -89,6 +91,7 @@ extension ClientEngine {
         case .ping(let number):
             answer(ping: number, connection, session)
         case .drain(let reason):
+            isServerDraining = true
             events.append(.notice("the server stops soon: \(reason)"))
         case .kick(let code, let reason):
             events.append(.notice("the server ends this connection: \(TunnelErrorCode.describe(code)), \(reason)"))

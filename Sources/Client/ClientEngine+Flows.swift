@@ -37,14 +37,18 @@ extension ClientEngine {
                 }
             case .closed(let id):
                 if let flow = flow(id) { endFlow(flow) }
-            case .associationEnded, .datagramRefused:
-                break  // no UDP is carried yet, so there are no associations
+            case .associationEnded(let id):
+                associationEnded(id)
+            case .datagramRefused:
+                break  // the far end has no use for it: its socket is ours
             }
         }
     }
 
     private func open(_ id: FlowID, _ addresses: FlowAddresses) {
-        guard case .up(let connection, let session) = link, let stream = connection.openStream() else {
+        // A SYN that is dropped comes again, by then perhaps on another connection.
+        guard case .up(let connection, let session) = link, !isServerDraining, let stream = connection.openStream()
+        else {
             counters.droppedWithoutTunnel += 1
             nat.reject(id, .silence)
             return

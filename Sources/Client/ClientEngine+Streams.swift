@@ -24,6 +24,7 @@ extension ClientEngine: QuicConnectionOwner {
     ) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return receiveControl(bytes) }
         guard let flow = flow(of: stream) else {
+            if let association = association(of: stream) { return receive(bytes, of: association, connection) }
             return connection.extendCredit(on: stream, by: bytes.count)
         }
         let before = flow.sealed.bytesOpened
@@ -42,6 +43,7 @@ extension ClientEngine: QuicConnectionOwner {
 
     public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return controlEnded(connection) }
+        if let association = association(of: stream) { return endStream(of: association) }
         guard let flow = flow(of: stream) else { return }
         guard flow.isConnected, flow.sealed.isBetweenChunks else {
             counters.sealingFailures += 1
@@ -53,11 +55,13 @@ extension ClientEngine: QuicConnectionOwner {
     public func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return controlEnded(connection) }
         if let flow = flow(of: stream) { cut(flow) }
+        if let association = association(of: stream) { cutStream(of: association) }
     }
 
     public func connection(_ connection: QuicConnection, stopped stream: QuicStream, code: UInt64) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return controlEnded(connection) }
         if let flow = flow(of: stream) { cut(flow) }
+        if let association = association(of: stream) { cutStream(of: association) }
     }
 
     public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
@@ -70,7 +74,9 @@ extension ClientEngine: QuicConnectionOwner {
         flow(of: stream)?.isStreamOver = true
     }
 
-    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {
+        receive(datagram: bytes)
+    }
 
     public func connectionCanOpenStreams(_ connection: QuicConnection) {}
 }

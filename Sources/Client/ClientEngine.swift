@@ -42,9 +42,25 @@ public final class ClientEngine {
     var nat: FlowNAT
     var link: Link
     var flows: [ClientFlow?] = []
+    var associations = ClientAssociationTable()
+    public internal(set) var datagramCounters = ClientDatagramCounters()
+    /// Where datagrams of the server are opened, and those for its streams are put together.
+    let datagramMemory = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: DatagramChannel.maximumRecord, alignment: 16)
+    /// What an application is to be told when FlowNAT can be called again.
+    var pendingRejection: (AssociationID, Endpoint, RejectReason)?
     var random: any RandomNumberGenerator
     var backoff: Backoff
     var events: [ClientEvent] = []
+    var tokens = AddressTokenStore()
+    /// The server of this connection takes no new flows any more.
+    var isServerDraining = false
+    /// The local address that the connection has yet to move to.
+    var pendingMove: PendingMove?
+    /// The local address that the connection has moved to and was not heard at yet.
+    var unheard: Endpoint?
+    /// Moves in a row that failed.
+    var failedMoves = 0
     var last: Instant
     /// What the network answered to datagrams for the server, since it was last heard.
     private(set) var lastSendError: String?
@@ -64,6 +80,8 @@ public final class ClientEngine {
         last = now
     }
 
+    deinit { datagramMemory.deallocate() }
+
     // MARK: - The connection
 
     /// Begins a connection, in answer to `.connectionWanted`.
@@ -73,10 +91,12 @@ public final class ClientEngine {
         last = now
         guard case .wanted = link else { return }
         lastSendError = nil
+        // The connection gets a copy of the generator; the next one must not begin where this one did.
+        _ = random.next()
         do {
             let connection = try QuicConnection.client(
-                to: remote, local: local, trust: settings.trust, settings: settings.transport, pool: pool,
-                random: random, now: now)
+                to: remote, local: local, trust: settings.trust, settings: settings.transport,
+                token: tokens.take(for: remote) ?? [], pool: pool, random: random, now: now)
             connection.owner = self
             link = .handshaking(connection, isLastAddress: isLastAddress)
             counters.connects += 1
@@ -111,12 +131,18 @@ public final class ClientEngine {
             leaving = connection
         }
         forgetFlows()
+        pendingMove = nil
         link = .stopped
     }
 
     public var isConnected: Bool {
         if case .up = link { true } else { false }
     }
+
+    /// Associations that have a stream.
+    public var associationCount: Int { associations.count }
+    /// So many datagrams wait for the server that `nextBatch` should be asked before another packet is handed in.
+    public var datagramsAreMany: Bool { connection?.datagramsAreMany ?? false }
 
     public var connectionStatistics: ConnectionStatistics? { connection?.statistics }
     public var flowCounters: FlowCounters { nat.counters }
@@ -140,6 +166,11 @@ public final class ClientEngine {
     func lose(_ reason: String, triesNext: Bool = false, now: Instant) {
         let delay = triesNext ? .zero : backoff.next(random: &random)
         if let connection, connection.state != .closed { leaving = connection }
+        if let connection, let token = connection.addressToken { tokens.keep(token, for: connection.remote) }
+        pendingMove = nil
+        unheard = nil
+        failedMoves = 0
+        isServerDraining = false
         nat.abortAll()
         counters.flowsReset += counters.flowsOpen
         forgetFlows()
@@ -150,6 +181,8 @@ public final class ClientEngine {
     private func forgetFlows() {
         flows.removeAll(keepingCapacity: true)
         counters.flowsOpen = 0
+        // FlowNAT keeps the applications' ports: the next datagram from one opens a stream again.
+        associations.removeAll()
     }
 
     // MARK: - In
@@ -157,7 +190,10 @@ public final class ClientEngine {
     /// A packet from the TUN.
     public func handlePacket(_ packet: UnsafeRawBufferPointer, offload: VirtioHeader, now: Instant) {
         last = now
-        nat.handle(packet, offload: offload, now: now) { id, bytes in seal(bytes, of: id) }
+        nat.handle(
+            packet, offload: offload, now: now, deliver: { id, bytes in seal(bytes, of: id) },
+            datagrams: { id, destination, payload in carry(payload, of: id, to: destination) })
+        carryOutRejection()
         carryOutFlowEvents()
     }
 
@@ -168,8 +204,10 @@ public final class ClientEngine {
         last = now
         guard let connection = connection ?? leaving else { return }
         if lastSendError != nil { lastSendError = nil }
+        if unheard == local { unheard = nil }
         connection.handle(UnsafeRawBufferPointer(datagram), from: remote, to: local, ecn: ecn, now: now)
         carryOutConnectionEvents(now: now)
+        if pendingMove != nil { tryToMove(now: now) }
         carryOutFlowEvents()
     }
 
@@ -195,6 +233,7 @@ public final class ClientEngine {
         Self.wake(leaving, now: now)
         if let leaving, leaving.state == .closed { self.leaving = nil }
         carryOutConnectionEvents(now: now)
+        if pendingMove != nil { tryToMove(now: now) }
     }
 
     private static func wake(_ connection: QuicConnection?, now: Instant) {
@@ -206,6 +245,7 @@ public final class ClientEngine {
 
     public var nextDeadline: Instant? {
         var deadline = earliest(nat.nextDeadline, earliest(connection?.nextDeadline, leaving?.nextDeadline))
+        deadline = earliest(deadline, pendingMove?.deadline)
         switch link {
         case .down(let until), .wanted(let until), .greeting(_, _, let until): deadline = earliest(deadline, until)
         case .handshaking, .up, .stopped: break

@@ -1,4 +1,5 @@
 import Primitives
+import Sealing
 
 /// What a client engine tells the program.
 public enum ClientEvent: Sendable, Equatable {
@@ -8,6 +9,11 @@ public enum ClientEvent: Sendable, Equatable {
     case connected(software: String)
     /// The tunnel is down; another attempt follows after `delay`.
     case disconnected(reason: String, retryIn: Interval)
+    /// The connection has moved to this local address, and the server is heard there; the former one is not needed any more.
+    case moved(to: Endpoint)
+    /// The connection has moved, and nothing comes back at its new address: open another socket on the same network, and call
+    /// `migrate`.
+    case anotherSocketWanted
     /// The server wants this client to know.
     case notice(String)
 }
@@ -31,4 +37,37 @@ public struct ClientCounters: Equatable, Sendable {
     public var connects = 0
 
     public init() {}
+}
+
+/// What a client engine has done with UDP so far. Everything only grows.
+public struct ClientDatagramCounters: Equatable, Sendable {
+    /// Associations that the server was asked for, and those that it refused.
+    public var associationsOpened = 0
+    public var associationsRefused = 0
+    /// Datagrams sealed into QUIC datagrams, and those that went over a stream.
+    public var sent = 0
+    public var streamed = 0
+    /// Datagrams of the server's, whichever way they came.
+    public var received = 0
+    /// Datagrams of the application's that came to nothing, as the server told.
+    public var failures = 0
+    /// Dropped while there was no tunnel, or no stream to be had.
+    public var droppedWithoutTunnel = 0
+    /// Dropped because as much as may waited on the association's stream.
+    public var droppedForStream = 0
+    /// QUIC datagrams of no association.
+    public var withoutAssociation = 0
+    /// QUIC datagrams that did not open.
+    public var unsealable = 0
+    /// Those that came a second time, or too late to tell.
+    public var replayed = 0
+
+    public init() {}
+
+    mutating func note(_ refusal: DatagramRefusal) {
+        switch refusal {
+        case .malformed, .badTag: unsealable += 1
+        case .replayed, .tooOld: replayed += 1
+        }
+    }
 }

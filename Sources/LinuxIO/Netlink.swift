@@ -79,10 +79,12 @@ public final class Netlink {
     }
 
     /// Brings an interface up.
-    public func setUp(_ index: UInt32, mtu: Int? = nil) throws(SystemError) {
+    /// - Parameter queueLength: packets that may wait in the interface's queue; nil for the kernel's choice.
+    public func setUp(_ index: UInt32, mtu: Int? = nil, queueLength: Int? = nil) throws(SystemError) {
         var request = NetlinkRequest(MessageType.newLink, [.request, .acknowledge])
         request.append(Self.interfaceInfo(index: index, flags: 1, change: 1))
         if let mtu { request.append(attribute: 4, UInt32(clamping: mtu)) }  // IFLA_MTU
+        if let queueLength { request.append(attribute: 13, UInt32(clamping: queueLength)) }  // IFLA_TXQLEN
         try perform(request, "bring interface \(index) up" + (mtu.map { " with MTU \($0)" } ?? ""))
     }
 

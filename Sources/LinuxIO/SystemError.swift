@@ -18,6 +18,11 @@ public struct SystemError: Error, Equatable, Sendable {
     /// Named in the description when the code is EPERM or EACCES and the kernel gives no other reason.
     public let needs: Capability?
 
+    /// A datagram was larger than the way carries (EMSGSIZE).
+    public var isTooLarge: Bool { code == EMSGSIZE }
+    /// The way was closed to this process (EPERM), for want of a capability or by a firewall.
+    public var isNotPermitted: Bool { code == EPERM }
+
     public init(code: Int32, operation: String, detail: String? = nil, needs: Capability? = nil) {
         self.code = code
         self.operation = operation

@@ -73,11 +73,15 @@ public final class UDPSocket {
     private let messages: UnsafePointer<clinux_message>
     private let batch: Int
 
-    public init(bind endpoint: Endpoint, mark: UInt32? = nil, offload: Offload = .auto) throws(SystemError) {
+    /// - Parameter sharesPort: joins a socket that is bound to the same endpoint and has allowed it (SO_REUSEPORT).
+    public init(
+        bind endpoint: Endpoint, mark: UInt32? = nil, offload: Offload = .auto, sharesPort: Bool = false
+    ) throws(SystemError) {
         isIPv6 = !endpoint.address.isIPv4
         socket = try Descriptor(clinux_socket(isIPv6 ? 1 : 0, CLINUX_DATAGRAM), "open a UDP socket")
         let descriptor = socket.number
         try setMark(mark, on: descriptor)
+        if sharesPort { try checked(clinux_set(descriptor, CLINUX_REUSE_PORT, 1), "set SO_REUSEPORT") }
         try Self.configure(descriptor, isIPv6: isIPv6, isWildcard: endpoint.address.isUnspecified)
         receiveBuffer = Self.enlarge(descriptor, CLINUX_RECEIVE_BUFFER, force: CLINUX_FORCE_RECEIVE_BUFFER)
         sendBuffer = Self.enlarge(descriptor, CLINUX_SEND_BUFFER, force: CLINUX_FORCE_SEND_BUFFER)

@@ -10,6 +10,9 @@ extension QuicConnection {
         addCryptography(&callbacks, isServer: isServer)
         addIdentifiers(&callbacks)
         addStreams(&callbacks)
+        addPaths(&callbacks)
+        addTokens(&callbacks)
+        addKeyUpdate(&callbacks)
         callbacks.handshake_completed = { _, user in withConnection(user) { $0.completeHandshake() } }
         callbacks.recv_stateless_reset = { _, _, user in
             withConnection(user) {
@@ -46,7 +49,6 @@ extension QuicConnection {
         callbacks.encrypt = ngtcp2_crypto_encrypt_cb
         callbacks.decrypt = cngtcp2_decrypt_cb
         callbacks.hp_mask = ngtcp2_crypto_hp_mask_cb
-        callbacks.update_key = ngtcp2_crypto_update_key_cb
         callbacks.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb
         callbacks.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb
         callbacks.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb
@@ -130,6 +132,7 @@ extension QuicConnection {
         state = .established
         events.append(.established)
         router?.handshakeEnded()
+        leaveToken(for: arrivalPath.remote)
         return 0
     }
 
@@ -174,7 +177,7 @@ extension QuicConnection {
         // The peer may open another in its place.
         if ngtcp2_conn_is_local_stream(native, id) == 0 { ngtcp2_conn_extend_max_streams_bidi(native, 1) }
         guard let stream = streams.removeValue(forKey: id) else { return 0 }
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.releaseQueue()
         stream.receiveState = .ended
         if isUsable { owner?.connection(self, closed: stream) }

@@ -1,4 +1,5 @@
 import CNgtcp2
+import Primitives
 
 /// Why a connection ended.
 public enum CloseReason: Hashable, Sendable {
@@ -20,6 +21,8 @@ public enum CloseReason: Hashable, Sendable {
     case versionMismatch
     /// The peer broke the rules of TLS or QUIC.
     case protocolError(String)
+    /// The peer went beyond a limit of this side; the text says which.
+    case limitExceeded(String)
     /// This side could not go on, for want of memory or because a library failed.
     case internalError(String)
 }
@@ -45,6 +48,8 @@ extension CloseReason: CustomStringConvertible {
             "the other side does not speak QUIC version 1"
         case .protocolError(let detail):
             "the other side broke the protocol: \(detail)"
+        case .limitExceeded(let detail):
+            "the other side went beyond a limit: \(detail)"
         case .internalError(let detail):
             "this side cannot go on: \(detail)"
         }
@@ -78,6 +83,10 @@ extension CloseReason: CustomStringConvertible {
 public enum ConnectionEvent: Hashable, Sendable {
     /// The handshake is complete: streams can be opened.
     case established
+    /// A client has moved to this local address, and the path from there works both ways.
+    case pathValidated(local: Endpoint)
+    /// A client has moved to this local address, and nothing comes back on the path from there.
+    case pathFailed(local: Endpoint)
     /// The connection is of no more use and all its streams are gone. It may still have a last packet to send, and
     /// reaches the state `closed` a little later.
     case closed(CloseReason)

@@ -16,6 +16,7 @@ extension QuicConnection {
         case .draining, .closed: return
         }
         guard let base = datagram.baseAddress, datagram.count > 0 else { return }
+        guard admits(from: remote, to: local) else { return }
         counters.packetsReceived += 1
         counters.bytesReceived += datagram.count
         arrivalPath.set(local: local, remote: remote)
@@ -26,6 +27,9 @@ extension QuicConnection {
         reportStops()
         isInside = false
         if result != 0 { receivingFailed(result) }
+        noteCurrentPath()
+        checkLimits()
+        updateKeysIfDue()
         settleClose()
     }
 
@@ -34,6 +38,7 @@ extension QuicConnection {
         let time = advance(to: now)
         switch state {
         case .handshaking, .established:
+            gate?.handleTimeout(now: latest, canWrite: ngtcp2_conn_get_cwnd_left(native) > 0)
             guard ngtcp2_conn_get_expiry(native) <= time else { return }
             isInside = true
             let result = ngtcp2_conn_handle_expiry(native, time)
@@ -44,21 +49,12 @@ extension QuicConnection {
             case NGTCP2_ERR_HANDSHAKE_TIMEOUT: vanish(.handshakeTimeout)
             default: fail(result)
             }
+            updateKeysIfDue()
             settleClose()
         case .closing, .draining:
             if let end = farewell?.end, end <= latest { state = .closed }
         case .closed: break
         }
-    }
-
-    /// Moves a client's connection to another local address at once; the path is checked meanwhile (RFC 9000, section 9).
-    /// - Returns: false when it cannot be moved: before the handshake is confirmed, without a spare connection ID, to
-    ///   the address it has, or on a server.
-    public func migrate(to local: Endpoint, now: Instant) -> Bool {
-        let time = advance(to: now)
-        guard isUsable, !isServer, !isInside else { return false }
-        let path = NetworkPath(local: local, remote: remote)
-        return ngtcp2_conn_initiate_immediate_migration(native, path.pointer, time) == 0
     }
 
     /// Tells the owner of the STOP_SENDING frames in the datagram just read.
@@ -76,7 +72,7 @@ extension QuicConnection {
     func stop(_ stream: QuicStream, code: UInt64) {
         guard !stream.wasStopped, stream.sendState != .reset else { return }
         stream.wasStopped = true
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.abandonSending()
         owner?.connection(self, stopped: stream, code: code)
     }

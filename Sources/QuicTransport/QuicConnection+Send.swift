@@ -33,9 +33,16 @@ extension QuicConnection {
         }
         if held.count > 0 { return heldBatch(into: buffer) }
         isWindowBlocked = false
+        datagrams.dropLate(now: latest)
+        if datagrams.isEmpty { schedule.rest(datagramTurn) }
+        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        isPaced = schedule.waiting > 0 && !pacer.allows(latest)
+        carriesData = false
         let batch = fill(buffer, time: time)
-        // Also when nothing was sent: it is from here that ngtcp2 paces the next packet.
-        ngtcp2_conn_update_pkt_tx_time(native, time)
+        if let batch {
+            ngtcp2_conn_update_pkt_tx_time(native, time)
+            if carriesData { pacer.sent(batch.count, rate: pacingRate, now: latest) }
+        }
         settleClose()
         if batch == nil, state == .closing { return farewellBatch(into: buffer) }
         return batch
@@ -44,7 +51,7 @@ extension QuicConnection {
     private func fill(_ buffer: UnsafeMutableRawBufferPointer, time: UInt64) -> OutgoingBatch? {
         let capacity = settings.packetCapacity
         let payload = max(ngtcp2_conn_get_path_max_tx_udp_payload_size(native), 1)
-        let limit = min(max(ngtcp2_conn_get_send_quantum(native) / payload, 1), Self.maximumBatchPackets)
+        let limit = min(max(burst / payload, 1), Self.maximumBatchPackets)
         let room = min(buffer.count, Self.maximumBatchBytes)
         var batch: OutgoingBatch?
         var packets = 0
@@ -76,6 +83,15 @@ extension QuicConnection {
         return batch
     }
 
+    /// Bytes that may leave at once: what pacing lets go in a millisecond, as BBR has it (draft-cardwell-iccrg-bbr,
+    /// section 4.6.3), but no less than the ten packets that are harmless anywhere (RFC 9002, section 7.7). ngtcp2 0.12
+    /// answers those ten for every rate, with which a fast path costs four times the system calls.
+    private var burst: Int {
+        let paced = nativeStatistics.pointee.pacing_rate * Double(Self.burstTime.nanoseconds)
+        let floor = ngtcp2_conn_get_send_quantum(native)
+        return paced < Double(Self.maximumBatchBytes) ? max(Int(paced), floor) : max(Self.maximumBatchBytes, floor)
+    }
+
     /// One packet, filled from as many streams and datagrams as fit.
     /// - Returns: its size; 0 when nothing can or need be sent.
     private func writePacket(at destination: UnsafeMutableRawPointer, capacity: Int, time: UInt64) -> Int {
@@ -85,11 +101,12 @@ extension QuicConnection {
         defer { isInside = false }
         while true {
             let result: Int
-            if !datagrams.isEmpty, state == .established {
+            switch state == .established ? nextSender() : nil {
+            case let sender? where sender === datagramTurn:
                 result = writeDatagram(bytes, capacity, path, time)
-            } else if !isWindowBlocked, state == .established, let stream = ready.first {
+            case let stream?:
                 result = writeStream(stream, bytes, capacity, path, time)
-            } else {
+            case nil:
                 result = ngtcp2_conn_writev_stream(
                     native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0,
                     time)
@@ -102,6 +119,21 @@ extension QuicConnection {
                 return 0
             }
         }
+    }
+
+    /// Bytes a nanosecond.
+    private var pacingRate: Double {
+        let path = nativeStatistics
+        if path.pointee.pacing_rate > 0 { return path.pointee.pacing_rate }
+        guard path.pointee.smoothed_rtt > 0 else { return 0 }
+        return Double(path.pointee.cwnd) / Double(path.pointee.smoothed_rtt) * Pacer.headroom
+    }
+
+    /// Whose turn it is. Datagrams need no window, so they go on where streams must wait for it.
+    private func nextSender() -> QuicStream? {
+        if isPaced { return nil }
+        if isWindowBlocked { return datagrams.isEmpty ? nil : datagramTurn }
+        return schedule.next()
     }
 
     /// - Returns: a packet's size, 0, NGTCP2_ERR_WRITE_MORE to go on with the same packet, or an error.
@@ -119,7 +151,7 @@ extension QuicConnection {
         }
         let finishes = stream.sendState == .finishing && offer.bytes == stream.queue.unread
         var flags = finishes ? UInt32(NGTCP2_WRITE_STREAM_FLAG_FIN) : UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE)
-        if ready.hasSeveral { flags |= UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE) }
+        if schedule.waiting > 1 { flags |= UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE) }
         var taken: ngtcp2_ssize = -1
         let result = ngtcp2_conn_writev_stream(
             native, path, packetInfo, bytes, capacity, &taken, flags, stream.id.rawValue, vectors, offer.count, time)
@@ -128,14 +160,14 @@ extension QuicConnection {
         case Int(NGTCP2_ERR_STREAM_DATA_BLOCKED):
             if ngtcp2_conn_get_max_stream_data_left(native, stream.id.rawValue) == 0 {
                 stream.isBlocked = true
-                ready.remove(stream)
+                schedule.remove(stream)
             } else {
                 isWindowBlocked = true
             }
             return Int(NGTCP2_ERR_WRITE_MORE)
         case Int(NGTCP2_ERR_STREAM_SHUT_WR), Int(NGTCP2_ERR_STREAM_NOT_FOUND):
             // Stopped by a peer whose frame was not seen; the owner learns of it from here.
-            ready.remove(stream)
+            schedule.remove(stream)
             pendingStops.append(stream)
             return Int(NGTCP2_ERR_WRITE_MORE)
         default:
@@ -146,23 +178,29 @@ extension QuicConnection {
     private func writeDatagram(
         _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
     ) -> Int {
-        let count = datagrams.first.count
-        guard count <= maximumDatagramSize else {
+        let datagram = datagrams.first
+        let limit = maximumDatagramSize
+        guard datagram.count <= limit else {
             dropDatagram()
             return Int(NGTCP2_ERR_WRITE_MORE)
         }
-        let more = datagrams.count > 1 || ready.first != nil
+        // Of several datagrams, the next is offered to this packet only where it fits as well.
+        let next = datagrams.secondCount
+        let more = next.map { datagram.count + $0 + 3 <= limit } ?? (schedule.waiting > 1)
         let flags = more ? UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE) : UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE)
         var accepted: Int32 = 0
-        let result = datagrams.first.withUnsafeBufferPointer { datagram in
-            // ngtcp2 asserts that no vector is empty.
-            vectors[0] = ngtcp2_vec(base: UnsafeMutablePointer(mutating: datagram.baseAddress), len: count)
-            return ngtcp2_conn_writev_datagram(
-                native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, count == 0 ? 0 : 1, time)
-        }
+        // ngtcp2 asserts that no vector is empty.
+        vectors[0] = ngtcp2_vec(
+            base: UnsafeMutableRawPointer(mutating: datagram.baseAddress!).assumingMemoryBound(to: UInt8.self),
+            len: datagram.count)
+        let result = ngtcp2_conn_writev_datagram(
+            native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, datagram.isEmpty ? 0 : 1, time)
         if accepted != 0 {
             datagrams.removeFirst()
             counters.datagramsSent += 1
+            carriesData = true
+            schedule.charge(datagramTurn, datagram.count)
+            if datagrams.isEmpty { schedule.rest(datagramTurn) }
         }
         switch result {
         case Int(NGTCP2_ERR_INVALID_STATE), Int(NGTCP2_ERR_INVALID_ARGUMENT):
@@ -176,17 +214,16 @@ extension QuicConnection {
     private func dropDatagram() {
         datagrams.removeFirst()
         counters.datagramsDropped += 1
+        if datagrams.isEmpty { schedule.rest(datagramTurn) }
     }
 
     private func noteTaken(_ stream: QuicStream, _ taken: Int, finished: Bool) {
         stream.queue.advanceMark(taken)
         if finished { stream.sendState = .finished }
-        if stream.hasWork {
-            ready.rotate()
-        } else {
-            ready.remove(stream)
-        }
+        schedule.charge(stream, taken)
+        if !stream.hasWork { schedule.rest(stream) }
         guard taken > 0 else { return }
+        carriesData = true
         if stream.justSent == 0 {
             stream.nextSent = firstSent
             firstSent = stream

@@ -43,7 +43,7 @@ extension QuicConnection {
         if isUsable, streams[stream.id.rawValue] != nil {
             _ = ngtcp2_conn_shutdown_stream_write(native, stream.id.rawValue, code & Self.maximumCode)
         }
-        ready.remove(stream)
+        schedule.remove(stream)
         stream.abandonSending()
     }
 
@@ -75,14 +75,32 @@ extension QuicConnection {
 
     /// Queues a datagram (RFC 9221). A full queue drops its oldest.
     /// - Returns: false when it cannot be sent: larger than `maximumDatagramSize`, or the connection is not established.
-    public func sendDatagram(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    public func sendDatagram(_ bytes: UnsafeRawBufferPointer, now: Instant) -> Bool {
         guard isUsable, bytes.count <= maximumDatagramSize else {
             counters.datagramsDropped += 1
             return false
         }
-        datagrams.append(bytes)
+        datagrams.append(bytes, now: now)
+        schedule.add(datagramTurn)
         return true
     }
+
+    /// Memory for a datagram of at most `maximum` bytes, to be written in place and queued by `sendDatagram(_:now:)`
+    /// before anything else is asked of this connection. A full queue drops its oldest.
+    /// - Returns: nil when so large a datagram cannot be sent: see `maximumDatagramSize`.
+    public func datagramSpace(_ maximum: Int) -> UnsafeMutableRawBufferPointer? {
+        guard isUsable, maximum <= maximumDatagramSize else { return nil }
+        return datagrams.space()
+    }
+
+    /// Queues the first `count` bytes of the memory that `datagramSpace` has given.
+    public func sendDatagram(_ count: Int, now: Instant) {
+        datagrams.commit(count, now: now)
+        schedule.add(datagramTurn)
+    }
+
+    /// Many datagrams wait: call `nextBatch` before more are queued, or the oldest may be dropped.
+    public var datagramsAreMany: Bool { datagrams.count > datagrams.limit / 2 }
 
     // MARK: Inside
 
@@ -102,7 +120,7 @@ extension QuicConnection {
     func makeReady(_ stream: QuicStream) {
         guard !stream.isBlocked || stream.queue.unread == 0 else { return }
         // A FIN alone needs no window, so it does not wait behind streams that do.
-        if stream.queue.unread == 0 { ready.prepend(stream) } else { ready.append(stream) }
+        if stream.queue.unread == 0 { schedule.addFirst(stream) } else { schedule.add(stream) }
     }
 
     func returnConnectionCredit(_ count: Int) {
@@ -112,7 +130,7 @@ extension QuicConnection {
     /// The connection ends: nothing is sent or delivered any more, and all memory goes back.
     func dropStreams() {
         for stream in streams.values {
-            ready.remove(stream)
+            schedule.remove(stream)
             stream.releaseQueue()
             stream.receiveState = .ended
             stream.uncredited = 0
@@ -120,6 +138,7 @@ extension QuicConnection {
         firstSent = nil
         link.connection = nil
         streams.removeAll()
+        schedule.remove(datagramTurn)
         datagrams.removeAll()
     }
 }

@@ -34,6 +34,8 @@ public final class QuicConnection {
     public static let maximumBatchPackets = 64
     /// Bytes of one batch at most: what fits into one UDP datagram over IPv6.
     public static let maximumBatchBytes = 65_535 - 40 - 8
+    /// What pacing allows for so long may leave in one batch.
+    static let burstTime = Interval.milliseconds(1)
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
@@ -52,11 +54,19 @@ public final class QuicConnection {
     private(set) var native: OpaquePointer!
 
     var streams: [Int64: QuicStream] = [:]
-    @exclusivity(unchecked) var ready = ReadyList()
+    @exclusivity(unchecked) var schedule = SendSchedule()
     let link = ConnectionLink()
     var datagrams: DatagramQueue
+    /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
+    let datagramTurn: QuicStream
     /// The connection-level window is used up; no stream can send until the next batch tries again.
     var isWindowBlocked = false
+
+    var pacer = Pacer()
+    /// The pacer has held back what waits to be sent.
+    var isPaced = false
+    /// The batch just written has more in it than acknowledgements.
+    var carriesData = false
 
     /// Which datagrams of a server's socket belong to this connection; nil on a client.
     let router: ConnectionRouter?
@@ -68,8 +78,25 @@ public final class QuicConnection {
     let departurePath: NetworkPath
     let scratchPath: UnsafeMutablePointer<ngtcp2_path_storage>
     let packetInfo: UnsafeMutablePointer<ngtcp2_pkt_info>
+    /// Counts what ngtcp2 allocates for this connection.
+    let memory: UnsafeMutablePointer<cngtcp2_memory>
+    /// Frames of a kind that no peer needs many of.
+    var rareFrames: RateBudget
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
+    let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
+    /// Where its qlog goes, when one is written.
+    var qlog: (any QlogSink)?
+    /// What the server gave this client to be known by in its next connection, the latest of them.
+    public internal(set) var addressToken: [UInt8]?
+    /// A client's handshake is confirmed (RFC 9001, section 4.1.2).
+    var isConfirmed = false
+    /// Times that ngtcp2 had the next keys made.
+    var keysPrepared = 0
+    var packetsAtKeyUpdate = 0
+    var keysUsedSince: Instant
+    /// Where a server's datagrams may come from; nil on a client.
+    var gate: PathGate?
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
     var held: HeldPacket
     /// The CONNECTION_CLOSE packet.
@@ -89,10 +116,11 @@ public final class QuicConnection {
 
     /// Starts a client's connection; its first packet waits in `nextBatch`.
     /// - Parameters:
+    ///   - token: what `addressToken` was in an earlier connection to this server, to be used once; empty for none.
     ///   - random: must be unpredictable outside of tests.
     public static func client(
         to remote: Endpoint, local: Endpoint, trust: ServerTrust, settings: TransportSettings = TransportSettings(),
-        pool: BlockPool, random: any RandomNumberGenerator, now: Instant
+        token: [UInt8] = [], pool: BlockPool, random: any RandomNumberGenerator, now: Instant
     ) throws(ConnectError) -> QuicConnection {
         let checked: CheckedTrust
         do {
@@ -106,7 +134,7 @@ public final class QuicConnection {
         let connection = QuicConnection(
             role: nil, tls: tls, remote: remote, local: local, settings: settings, pool: pool,
             random: RandomSource(random), now: now)
-        try connection.startClient(version: settings.version)
+        try connection.startClient(version: settings.version, token: token)
         return connection
     }
 
@@ -134,39 +162,55 @@ public final class QuicConnection {
         self.pool = pool
         self.random = random
         latest = now
-        datagrams = DatagramQueue(limit: settings.datagramQueueLimit)
+        keysUsedSince = now
+        datagrams = DatagramQueue(limit: settings.datagramQueueLimit, patience: settings.datagramPatience)
+        datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
         scratchPath = .allocate(capacity: 1)
         ngtcp2_path_storage_zero(scratchPath)
         packetInfo = .allocate(capacity: 1)
         packetInfo.initialize(to: ngtcp2_pkt_info())
+        memory = .allocate(capacity: 1)
+        cngtcp2_memory_init(memory)
+        rareFrames = RateBudget(
+            burst: settings.rareFrameBurst, perSecond: settings.rareFramesPerSecond, now: now)
         regions = .allocate(capacity: Self.regionLimit)
         regions.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0))
         vectors = .allocate(capacity: Self.regionLimit)
+        nativeStatistics = .allocate(capacity: 1)
+        nativeStatistics.initialize(to: ngtcp2_conn_stat())
         held = HeldPacket(local: local, remote: remote)
+        gate = isServer ? PathGate(current: .init(remote: remote, local: local)) : nil
         link.connection = self
     }
 
     deinit {
         link.connection = nil
         if let native { ngtcp2_conn_del(native) }
+        memory.deallocate()
         scratchPath.deallocate()
         packetInfo.deallocate()
         regions.deallocate()
         vectors.deallocate()
+        nativeStatistics.deallocate()
         held.memory.deallocate()
     }
 
-    private func startClient(version: UInt32) throws(ConnectError) {
+    private func startClient(version: UInt32, token: [UInt8]) throws(ConnectError) {
         var callbacks = Self.makeCallbacks(isServer: false)
+        if let encrypt = settings.encrypt { callbacks.encrypt = encrypt }
         var nativeSettings = makeNativeSettings()
         var parameters = settings.makeTransportParameters()
         var destination = ConnectionID.random(loop: UInt8(truncatingIfNeeded: random.next()), using: random).native
         var source = ConnectionID.random(loop: 0, using: random).native
-        let result = ngtcp2_conn_client_new(
-            &native, &destination, &source, arrivalPath.pointer, version, &callbacks, &nativeSettings, &parameters,
-            Unmanaged.passUnretained(self).toOpaque())
+        startQlog(ConnectionID(destination), in: &nativeSettings)
+        let result = token.withUnsafeBufferPointer { token in
+            nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
+            return ngtcp2_conn_client_new(
+                &native, &destination, &source, arrivalPath.pointer, version, &callbacks, &nativeSettings, &parameters,
+                &memory.pointee.functions, Unmanaged.passUnretained(self).toOpaque())
+        }
         try finishStart(result)
     }
 
@@ -184,11 +228,12 @@ public final class QuicConnection {
         parameters.stateless_reset_token_present = 1
         router?.resetToken(for: &source, into: &parameters.stateless_reset_token)
         var destination = arrival.source.native
+        startQlog(arrival.originalDestination ?? arrival.destination, in: &nativeSettings)
         let result = arrival.token.withUnsafeBufferPointer { token in
             nativeSettings.token = ngtcp2_vec(base: UnsafeMutablePointer(mutating: token.baseAddress), len: token.count)
             return ngtcp2_conn_server_new(
                 &native, &destination, &source, arrivalPath.pointer, UInt32(NGTCP2_PROTO_VER_V1), &callbacks,
-                &nativeSettings, &parameters, Unmanaged.passUnretained(self).toOpaque())
+                &nativeSettings, &parameters, &memory.pointee.functions, Unmanaged.passUnretained(self).toOpaque())
         }
         try finishStart(result)
         route(arrival.destination)
@@ -228,11 +273,14 @@ extension QuicConnection {
         switch state {
         case .handshaking, .established:
             let expiry = ngtcp2_conn_get_expiry(native)
-            return expiry == .max ? nil : Instant(nanoseconds: expiry)
+            let timer = expiry == .max ? nil : Instant(nanoseconds: expiry)
+            return earliest(earliest(timer, gate?.lockedUntil), isPaced ? pacer.nextDeparture : nil)
         case .closing, .draining: return farewell?.end
         case .closed: return nil
         }
     }
+
+    public var openStreams: Int { streams.count }
 
     public func nextEvent() -> ConnectionEvent? { events.isEmpty ? nil : events.removeFirst() }
 
@@ -249,22 +297,26 @@ extension QuicConnection {
         let limit = Int(clamping: peer.pointee.max_datagram_frame_size)
         // Short header with connection ID and packet number, authentication tag, frame type and length.
         let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + 3
-        return max(min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead), 0)
+        let room = min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead)
+        return min(max(room, 0), DatagramQueue.maximumDatagram)
     }
 
     public var statistics: ConnectionStatistics {
         var result = counters
         result.streamsOpen = streams.count
+        result.keyUpdates = keyUpdates
+        result.libraryMemory = memory.pointee.used
         result.datagramsDropped += datagrams.dropped
         guard state == .handshaking || state == .established else { return result }
-        var native = ngtcp2_conn_stat()
-        ngtcp2_conn_get_conn_stat(self.native, &native)
+        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        let native = nativeStatistics.pointee
         result.smoothedRTT = .nanoseconds(Int64(clamping: native.smoothed_rtt))
         result.latestRTT = .nanoseconds(Int64(clamping: native.latest_rtt))
         result.minimumRTT = .nanoseconds(native.min_rtt == .max ? 0 : Int64(clamping: native.min_rtt))
         result.congestionWindow = Int(clamping: native.cwnd)
         result.bytesInFlight = Int(clamping: native.bytes_in_flight)
-        result.pacingRate = Int(exactly: native.pacing_rate.rounded()).map { max($0, 0) } ?? 0
+        // ngtcp2 counts bytes a nanosecond.
+        result.pacingRate = Int(exactly: (native.pacing_rate * 1e9).rounded()).map { max($0, 0) } ?? 0
         result.pathPayload = ngtcp2_conn_get_path_max_tx_udp_payload_size(self.native)
         for id in streams.keys { result.lostPackets += ngtcp2_conn_get_stream_loss_count(self.native, id) }
         return result

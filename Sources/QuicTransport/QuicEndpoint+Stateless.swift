@@ -8,13 +8,6 @@ struct StatelessAnswer {
     var local: Endpoint
 }
 
-enum TokenCheck {
-    case none
-    /// The client's first choice of destination connection ID, from the token.
-    case valid(original: ConnectionID)
-    case invalid
-}
-
 extension QuicEndpoint {
     /// Retry, version negotiation, stateless reset or refusal, one datagram each.
     public func nextStatelessDatagram(into buffer: UnsafeMutableRawBufferPointer) -> OutgoingBatch? {
@@ -64,35 +57,17 @@ extension QuicEndpoint {
 
     /// RFC 9000, section 8.1.2: the client must show that it receives what is sent to its address.
     func demandProof(_ arrival: InitialArrival, now: Instant) {
-        var identifier = ConnectionID.random(loop: router.loop, using: random).native
+        let chosen = ConnectionID.random(loop: router.loop, using: random)
+        guard let token = tokens.makeRetryToken(arrival, identifier: chosen, now: now) else { return }
+        var identifier = chosen.native
         var destination = arrival.source.native
         var original = arrival.destination.native
-        let path = NetworkPath(local: arrival.local, remote: arrival.remote)
-        // Magic, length, original identifier, time, tag and random data (NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN).
-        var token = [UInt8](repeating: 0, count: 1 + 1 + 20 + 8 + 16 + 32)
-        let version = UInt32(NGTCP2_PROTO_VER_V1)
-        let length = ngtcp2_crypto_generate_retry_token(
-            &token, tokenKey, tokenKey.count, version, path.pointer.pointee.remote.addr,
-            path.pointer.pointee.remote.addrlen, &identifier, &original, now.nanoseconds)
-        guard length > 0 else { return }
         let written = answer(from: arrival.remote, to: arrival.local) { buffer in
             ngtcp2_crypto_write_retry(
-                buffer.baseAddress, buffer.count, version, &destination, &identifier, &original, token, length)
+                buffer.baseAddress, buffer.count, UInt32(NGTCP2_PROTO_VER_V1), &destination, &identifier, &original,
+                token, token.count)
         }
         if written { counters.retriesSent += 1 }
-    }
-
-    func checkToken(_ arrival: InitialArrival, now: Instant) -> TokenCheck {
-        // Tokens for later connections (NEW_TOKEN) are not given out, so one that is no Retry token counts as none.
-        guard arrival.token.first == UInt8(NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) else { return .none }
-        var original = ngtcp2_cid()
-        var destination = arrival.destination.native
-        let path = NetworkPath(local: arrival.local, remote: arrival.remote)
-        let result = ngtcp2_crypto_verify_retry_token(
-            &original, arrival.token, arrival.token.count, tokenKey, tokenKey.count, UInt32(NGTCP2_PROTO_VER_V1),
-            path.pointer.pointee.remote.addr, path.pointer.pointee.remote.addrlen, &destination,
-            UInt64(Self.retryTokenLifetime.nanoseconds), now.nanoseconds)
-        return result == 0 ? .valid(original: ConnectionID(original)) : .invalid
     }
 
     /// CONNECTION_CLOSE in an Initial packet, without a connection.

@@ -23,23 +23,36 @@ public final class QuicEndpoint {
         public var refused = 0
         public var retriesSent = 0
         public var badTokens = 0
+        /// First packets with a token from an earlier connection, which spared them a Retry.
+        public var knownTokens = 0
         public var versionNegotiationsSent = 0
         public var statelessResetsSent = 0
         /// Answers that found the queue full.
         public var answersDropped = 0
         /// Datagrams that are no QUIC packet of ours and got no answer.
         public var ignored = 0
-    }
 
-    /// A Retry token is good for so long.
-    static let retryTokenLifetime = Interval.seconds(10)
+        public init() {}
+
+        public mutating func add(_ other: Counters) {
+            accepted += other.accepted
+            refused += other.refused
+            retriesSent += other.retriesSent
+            badTokens += other.badTokens
+            knownTokens += other.knownTokens
+            versionNegotiationsSent += other.versionNegotiationsSent
+            statelessResetsSent += other.statelessResetsSent
+            answersDropped += other.answersDropped
+            ignored += other.ignored
+        }
+    }
 
     public let limits: Limits
     public internal(set) var counters = Counters()
     let settings: TransportSettings
     let random: RandomSource
     let router: ConnectionRouter
-    let tokenKey: [UInt8]
+    let tokens: AddressTokens
     var answers: [StatelessAnswer] = []
     private let identity: ServerIdentity
     private let pool: BlockPool
@@ -49,11 +62,14 @@ public final class QuicEndpoint {
     /// - Parameters:
     ///   - resetKey: 32 secret bytes; with the same key after a restart, clients learn at once that their connection is
     ///     gone (stateless reset, RFC 9000, section 10.3).
+    ///   - tokenSecret: 32 secret bytes; with the same ones after a restart, clients that were connected before need not
+    ///     prove their addresses anew. Nil: others each time.
     ///   - loop: the first byte of every connection ID made here, for steering datagrams to one of several loops.
     ///   - random: must be unpredictable outside of tests.
     public init(
         identity: ServerIdentity, settings: TransportSettings = TransportSettings(), resetKey: [UInt8],
-        limits: Limits = Limits(), loop: UInt8 = 0, pool: BlockPool, random: any RandomNumberGenerator
+        tokenSecret: [UInt8]? = nil, limits: Limits = Limits(), loop: UInt8 = 0, pool: BlockPool,
+        random: any RandomNumberGenerator
     ) {
         precondition(resetKey.count >= 32, "a reset key has 32 bytes")
         self.identity = identity
@@ -61,8 +77,8 @@ public final class QuicEndpoint {
         self.limits = limits
         self.pool = pool
         self.random = RandomSource(random)
-        router = ConnectionRouter(resetKey: resetKey, loop: loop)
-        tokenKey = self.random.bytes(32)
+        tokens = AddressTokens(secret: tokenSecret ?? self.random.bytes(32))
+        router = ConnectionRouter(resetKey: resetKey, tokens: tokens, loop: loop)
     }
 
     deinit {
@@ -143,15 +159,17 @@ public final class QuicEndpoint {
             refuse(arrival, code: UInt64(NGTCP2_CONNECTION_REFUSED))
             return nil
         }
-        switch checkToken(arrival, now: now) {
+        switch tokens.check(arrival, now: now) {
         case .none:
             if limits.alwaysRetry || router.handshakes >= (limits.handshakes + 1) / 2 {
                 demandProof(arrival, now: now)
                 return nil
             }
             arrival.token = []
-        case .valid(let original):
+        case .retried(let original):
             arrival.originalDestination = original
+        case .known:
+            counters.knownTokens += 1
         case .invalid:
             counters.badTokens += 1
             refuse(arrival, code: UInt64(NGTCP2_INVALID_TOKEN))

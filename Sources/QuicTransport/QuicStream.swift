@@ -35,11 +35,15 @@ public final class QuicStream {
     /// The peer has asked us to stop sending, and the owner knows.
     var wasStopped = false
 
-    // The links of the ready list, and the bytes sent that the owner was not told of yet.
-    var isReady = false
+    /// The peer's window for this stream is used up.
     var isBlocked = false
-    unowned(unsafe) var nextReady: QuicStream?
-    unowned(unsafe) var previousReady: QuicStream?
+    // What the send schedule keeps: the list and its links, bytes left of this turn, and whether there is work.
+    var place = SendSchedule.Place.none
+    var wantsTurn = false
+    var deficit = 0
+    unowned(unsafe) var nextInTurn: QuicStream?
+    unowned(unsafe) var previousInTurn: QuicStream?
+    /// Bytes sent that the owner was not told of yet, and the link of the list of such streams.
     var justSent = 0
     unowned(unsafe) var nextSent: QuicStream?
 

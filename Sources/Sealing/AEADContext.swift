@@ -42,6 +42,14 @@ struct AEADContext: ~Copyable {
         precondition(done == 1, "libcrypto refused a nonce")
     }
 
+    /// Has the tag cover bytes that stay in clear. After `begin` and before `update`.
+    func authenticate(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress, bytes.count > 0 else { return }
+        var count: Int32 = 0
+        let done = EVP_CipherUpdate(context, nil, &count, Self.bytes(start), Int32(bytes.count))
+        precondition(done == 1, "libcrypto failed to authenticate bytes")
+    }
+
     /// Transforms `input` into as many bytes at `output`.
     func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer) {
         guard let start = input.baseAddress, input.count > 0 else { return }

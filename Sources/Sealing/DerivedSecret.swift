@@ -1,12 +1,16 @@
-/// Secrets of other use, derived from a file that only one machine has.
+/// Secrets of other use, derived from one that only one machine has.
 public enum DerivedSecret {
-    /// 32 bytes for stateless resets (RFC 9000, section 10.3.2): the same as long as the server's private key is, so
-    /// that a restarted server can still tell its former clients that their connections are gone.
-    public static func resetKey(privateKey: [UInt8]) -> [UInt8] {
-        privateKey.withUnsafeBytes { key in
+    /// 32 bytes for stateless resets (RFC 9000, section 10.3.2): the same as long as the secret is, so that a restarted
+    /// server can still tell its former clients that their connections are gone.
+    public static func resetKey(from secret: [UInt8]) -> [UInt8] { derive(secret, "penstock stateless reset v1") }
+
+    /// 32 bytes for the tokens by which a server knows the addresses of former clients (section 8.1.3).
+    public static func tokenSecret(from secret: [UInt8]) -> [UInt8] { derive(secret, "penstock address token v1") }
+
+    private static func derive(_ secret: [UInt8], _ purpose: String) -> [UInt8] {
+        secret.withUnsafeBytes { key in
             KeyDerivation.derive(
-                salt: UnsafeRawBufferPointer(start: nil, count: 0), inputKey: key,
-                info: Array("penstock stateless reset v1".utf8), count: 32
+                salt: UnsafeRawBufferPointer(start: nil, count: 0), inputKey: key, info: Array(purpose.utf8), count: 32
             ).withBytes { Array($0) }
         }
     }

@@ -42,6 +42,22 @@ public struct SessionSecret: Sendable {
             KeyDerivation.derive(salt: salt, inputKey: key, info: info, count: Cipher.keySize)
         }
     }
+
+    /// The 32-byte key of one direction of one association's datagrams.
+    ///
+    /// It has no salt: the secret belongs to one TLS session, and in that a stream ID comes once.
+    /// - Parameters:
+    ///   - stream: the ID of the association's stream.
+    ///   - number: which of the direction's keys: the counter's bits above `DatagramFormat.keyLifetimeBits`.
+    func datagramKey(direction: Direction, stream: Int64, number: UInt64) -> SecretBytes {
+        var info = Array("penstock datagram v1 \(direction.rawValue)".utf8)
+        withUnsafeBytes(of: stream.bigEndian) { info.append(contentsOf: $0) }
+        withUnsafeBytes(of: number.bigEndian) { info.append(contentsOf: $0) }
+        return bytes.withBytes { key in
+            KeyDerivation.derive(
+                salt: UnsafeRawBufferPointer(start: nil, count: 0), inputKey: key, info: info, count: Cipher.keySize)
+        }
+    }
 }
 
 extension SessionSecret: CustomStringConvertible, CustomReflectable {

@@ -9,6 +9,8 @@ final class OutboundFlow {
         case awaitingRequest
         case dialling(deadline: Instant)
         case open
+        /// A UDP association with its socket.
+        case associated
         /// The reply said no; the stream ends.
         case refused
     }
@@ -20,6 +22,8 @@ final class OutboundFlow {
     /// Bytes for the socket.
     var queue: BlockQueue
     var phase = Phase.awaitingRequest
+    /// Set when the request asks for UDP; `queue` then holds records whose rest has not come yet.
+    var association: ServerAssociation?
     /// The client's FIN has come.
     var clientFinished = false
     /// The socket has been told of it.

@@ -1,4 +1,5 @@
 import Primitives
+import Sealing
 import Tunnel
 
 /// Names one outbound connection for as long as it lives. `index` is a small number that the program may use as a place
@@ -12,6 +13,8 @@ public struct OutboundID: Hashable, Sendable {
 public enum ServerAction: Equatable, Sendable {
     /// Dial; answer with `dialSucceeded` or `dialFailed`.
     case dial(OutboundID, Endpoint)
+    /// Open a UDP socket for an association; answer with `datagramSocketOpened` or `dialFailed`.
+    case openDatagramSocket(OutboundID, isIPv4: Bool)
     /// There are bytes to write: `pendingRegions`, then `wrote`.
     case write(OutboundID)
     /// Everything was written and nothing more comes: shutdown(SHUT_WR).
@@ -48,6 +51,63 @@ public enum DialFailure: Hashable, Sendable {
     }
 }
 
+/// What a server engine has done with UDP so far. Everything only grows, but for the number of what is open now.
+public struct ServerDatagramCounters: Equatable, Sendable {
+    public var associationsOpen = 0
+    public var associationsOpened = 0
+    public var associationsExpired = 0
+    public var associationsRefusedByLimit = 0
+    /// Datagrams of clients for the sockets, and of the sockets for clients: in QUIC datagrams, and over a stream.
+    public var sent = 0
+    public var received = 0
+    public var streamed = 0
+    /// Datagrams to or from where the policy does not allow.
+    public var denied = 0
+    /// Datagrams that came to nothing, as the network or the kernel told.
+    public var failures = 0
+    /// Datagrams of clients dropped because as many as may waited for the program.
+    public var droppedForOutbox = 0
+    /// Datagrams dropped because as much as may waited on the association's stream.
+    public var droppedForStream = 0
+    /// Datagrams for clients that their connections dropped, as the path did not take them in time; those of connections
+    /// that have ended. See `ServerEngine.datagramsDroppedForPath`.
+    var droppedForPath = 0
+    /// QUIC datagrams of no association.
+    public var withoutAssociation = 0
+    /// QUIC datagrams that did not open.
+    public var unsealable = 0
+    /// Those that came a second time, or too late to tell.
+    public var replayed = 0
+
+    public init() {}
+
+    /// Adds what another loop has counted.
+    public mutating func add(_ other: ServerDatagramCounters) {
+        associationsOpen += other.associationsOpen
+        associationsOpened += other.associationsOpened
+        associationsExpired += other.associationsExpired
+        associationsRefusedByLimit += other.associationsRefusedByLimit
+        sent += other.sent
+        received += other.received
+        streamed += other.streamed
+        denied += other.denied
+        failures += other.failures
+        droppedForOutbox += other.droppedForOutbox
+        droppedForStream += other.droppedForStream
+        droppedForPath += other.droppedForPath
+        withoutAssociation += other.withoutAssociation
+        unsealable += other.unsealable
+        replayed += other.replayed
+    }
+
+    mutating func note(_ refusal: DatagramRefusal) {
+        switch refusal {
+        case .malformed, .badTag: unsealable += 1
+        case .replayed, .tooOld: replayed += 1
+        }
+    }
+}
+
 /// What a server engine has done so far. Everything only grows, but for the numbers of what is open now.
 public struct ServerCounters: Equatable, Sendable {
     public var connectionsOpen = 0
@@ -60,6 +120,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var dialsFailed = 0
     public var dialsDenied = 0
     public var flowsReset = 0
+    /// Flows that the client gave up before they were answered.
+    public var flowsAbandoned = 0
     public var bytesSealed: UInt64 = 0
     public var bytesOpened: UInt64 = 0
     /// Flows ended because what the client sent did not open, or made no sense.
@@ -67,4 +129,23 @@ public struct ServerCounters: Equatable, Sendable {
     public var flowsRefusedByLimit = 0
 
     public init() {}
+
+    /// Adds what another loop has counted.
+    public mutating func add(_ other: ServerCounters) {
+        connectionsOpen += other.connectionsOpen
+        connectionsAccepted += other.connectionsAccepted
+        authenticationFailures += other.authenticationFailures
+        flowsOpen += other.flowsOpen
+        flowsOpened += other.flowsOpened
+        dials += other.dials
+        dialsSucceeded += other.dialsSucceeded
+        dialsFailed += other.dialsFailed
+        dialsDenied += other.dialsDenied
+        flowsReset += other.flowsReset
+        flowsAbandoned += other.flowsAbandoned
+        bytesSealed += other.bytesSealed
+        bytesOpened += other.bytesOpened
+        sealingFailures += other.sealingFailures
+        flowsRefusedByLimit += other.flowsRefusedByLimit
+    }
 }

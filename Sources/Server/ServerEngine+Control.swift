@@ -48,6 +48,12 @@ extension ServerEngine {
         }
     }
 
+    /// Sends a control message that answers none.
+    func tell(_ session: ServerSession, _ message: ControlMessage) {
+        guard let control = session.control else { return }
+        reply(message.encode(), session, control.sealed)
+    }
+
     private func reply(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) {
         guard let stream = session.control?.stream else { return }
         // A client that asks and never reads the answers would fill our memory.

@@ -61,6 +61,14 @@ extension ServerEngine: QuicConnectionOwner {
             return cut(flow, error == .outOfMemory ? .resourceLimit : .sealingFailed)
         }
         guard self.flow(of: stream) === flow else { return }
+        if let association = flow.association {
+            do {
+                try receiveRecords(flow, association)
+            } catch {
+                counters.sealingFailures += 1
+                return cut(flow, .protocolViolation)
+            }
+        }
         extendCredit(flow)
         requestWrite(flow)
     }
@@ -71,6 +79,7 @@ extension ServerEngine: QuicConnectionOwner {
             counters.sealingFailures += 1
             return cut(flow, .sealingFailed)
         }
+        if flow.association != nil { return endAssociation(flow) }
         flow.clientFinished = true
         requestWrite(flow)
     }
@@ -87,6 +96,7 @@ extension ServerEngine: QuicConnectionOwner {
     private func end(_ stream: QuicStream, of connection: QuicConnection) {
         guard let flow = flow(of: stream) else { return controlEnded(stream, connection) }
         counters.flowsReset += 1
+        noteAbandoned(flow)
         cut(flow, .flowReset)
     }
 
@@ -100,9 +110,24 @@ extension ServerEngine: QuicConnectionOwner {
         // Both directions ended in order. What waits for the socket is still written.
     }
 
-    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {
+        guard let session = session(of: connection), case .open = session.phase else { return }
+        receive(datagram: bytes, session)
+    }
 
     public func connectionCanOpenStreams(_ connection: QuicConnection) {}
+
+    /// Opening streams and resetting them at once costs a client nothing, and the server a dial each: no honest client does
+    /// that for long.
+    private func noteAbandoned(_ flow: OutboundFlow) {
+        switch flow.phase {
+        case .awaitingRequest, .dialling: break
+        case .open, .associated, .refused: return
+        }
+        counters.flowsAbandoned += 1
+        guard !flow.session.abandonedFlows.take(now: last) else { return }
+        close(flow.session, .resourceLimit, "too many flows are given up before they are answered")
+    }
 
     // MARK: - Requests
 
@@ -117,10 +142,15 @@ extension ServerEngine: QuicConnectionOwner {
             }
             return refuse(flow, code)
         }
-        guard request.command == .connect else { return refuse(flow, .commandNotSupported) }
+        guard !isDraining else { return refuse(flow, .shuttingDown) }
+        guard request.command != .icmp else { return refuse(flow, .commandNotSupported) }
         // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
         guard case .endpoint(let destination) = request.destination else {
             return refuse(flow, .addressTypeNotSupported)
+        }
+        if request.command == .udp {
+            guard case .open(let secret) = flow.session.phase else { return }
+            return beginAssociation(flow, destination, secret)
         }
         guard settings.policy.allows(destination) else {
             counters.dialsDenied += 1

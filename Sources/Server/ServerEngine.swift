@@ -9,28 +9,38 @@ import Tunnel
 /// `ServerAction.write`. The way down: the program reads a socket into memory of its own and calls `socketRead` → the
 /// bytes are sealed straight into the send queue of their stream → `nextBatch` hands out QUIC packets.
 ///
-/// After every call: `nextAction` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
+/// Datagrams go the same ways: see ServerEngine+Datagrams.
+///
+/// After every call: `nextAction`, `nextDatagrams` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
 public final class ServerEngine {
     public let settings: ServerSettings
     public internal(set) var counters = ServerCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
+    public internal(set) var datagramCounters = ServerDatagramCounters()
+
     let endpoint: QuicEndpoint
+    var outbox = DatagramOutbox()
+    /// Where datagrams for streams are put together.
+    let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
     var sessions: [ServerSession?] = []
     var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
+    /// What the connections that are gone have counted.
+    private var departed = ConnectionStatistics()
     private var actions = Fifo<ServerAction>()
     /// Connections that may have something to send.
     private var dirty = Fifo<ServerSession>()
     private var deadlines = DeadlineHeap()
-    /// One entry at most for each place in `flows`, whoever had it when the entry was made.
+    /// When dials are given up and associations end. One entry at most for each place in `flows`, whoever had it when the
+    /// entry was made.
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
     var last: Instant
-    private var isStopping = false
+    var leaving = Leaving.no
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
         self.settings = settings
@@ -44,9 +54,11 @@ public final class ServerEngine {
         limits.connections = settings.maximumConnections
         limits.alwaysRetry = settings.alwaysRetry
         endpoint = QuicEndpoint(
-            identity: settings.identity, settings: transport, resetKey: settings.resetKey, limits: limits, pool: pool,
-            random: random)
+            identity: settings.identity, settings: transport, resetKey: settings.resetKey,
+            tokenSecret: settings.tokenSecret, limits: limits, loop: settings.loop, pool: pool, random: random)
     }
+
+    deinit { recordMemory.deallocate() }
 
     // MARK: - Datagrams
 
@@ -64,14 +76,20 @@ public final class ServerEngine {
 
     private func adopt(_ connection: QuicConnection) {
         let index = sessions.firstIndex { $0 == nil } ?? sessions.count
-        let session = ServerSession(connection: connection, index: index)
+        let session = ServerSession(
+            connection: connection, index: index,
+            abandonedFlows: RateBudget(
+                burst: settings.abandonedFlowBurst, perSecond: settings.abandonedFlowsPerSecond, now: last))
         if index == sessions.count { sessions.append(nil) }
         sessions[index] = session
         connection.context = index
         connection.owner = self
         counters.connectionsOpen += 1
         counters.connectionsAccepted += 1
-        if isStopping { close(session, .shuttingDown, "the server stops") }
+        switch leaving {
+        case .no: break
+        case .draining, .stopping: close(session, .shuttingDown, goodbye)
+        }
     }
 
     func session(of connection: QuicConnection) -> ServerSession? {
@@ -108,11 +126,14 @@ public final class ServerEngine {
         guard sessions[session.index] === session else { return }  // settled for good already
         guard session.connection.state != .closed else {
             end(session, reason: "closed")
+            datagramCounters.droppedForPath += session.connection.statistics.datagramsDropped
+            departed.add(session.connection.statistics)
             endpoint.remove(session.connection)
             sessions[session.index] = nil
             counters.connectionsOpen -= 1
             return
         }
+        closeIfDrained(session)
         if let deadline = earliest(session.connection.nextDeadline, session.helloDeadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
@@ -120,7 +141,7 @@ public final class ServerEngine {
 
     // MARK: - Time
 
-    public var nextDeadline: Instant? { earliest(deadlines.next, dialDeadlines.next) }
+    public var nextDeadline: Instant? { earliest(earliest(deadlines.next, dialDeadlines.next), drainDeadline) }
 
     public func handleTimeout(now: Instant) {
         last = now
@@ -136,9 +157,32 @@ public final class ServerEngine {
             let index = Int(slot)
             guard dialScheduled[index] == deadline else { continue }
             dialScheduled[index] = nil
-            guard let flow = flows[index], case .dialling(let until) = flow.phase else { continue }
-            if until <= now { dialFailed(flow.id, .timedOut, now: now) } else { scheduleDial(flow, deadline: until) }
+            guard let flow = flows[index] else { continue }
+            switch flow.phase {
+            case .dialling(let until) where until <= now: dialFailed(flow.id, .timedOut, now: now)
+            case .dialling(let until): scheduleDial(flow, deadline: until)
+            case .associated: checkAssociation(flow)
+            case .awaitingRequest, .open, .refused: break
+            }
         }
+        endDrainIfDue(now: now)
+    }
+
+    // MARK: - Figures
+
+    /// What all connections have counted, those that are gone included. Only the counters; a round-trip time of all makes no
+    /// sense.
+    public var connectionTotals: ConnectionStatistics {
+        var totals = departed
+        for session in sessions { if let session { totals.add(session.connection.statistics) } }
+        return totals
+    }
+
+    public var endpointCounters: QuicEndpoint.Counters { endpoint.counters }
+
+    /// Calls `body` with the figures of each client's connection.
+    public func forEachConnection(_ body: (_ client: Endpoint, ConnectionStatistics) -> Void) {
+        for session in sessions { if let session { body(session.connection.remote, session.connection.statistics) } }
     }
 
     // MARK: - The end
@@ -146,11 +190,11 @@ public final class ServerEngine {
     /// Ends every connection in order and resets every dialled socket.
     public func stop(now: Instant) {
         last = now
-        isStopping = true
+        leaving = .stopping
         for session in sessions {
             guard let session else { continue }
-            close(session, .shuttingDown, "the server stops")
-            end(session, reason: "the server stops")
+            close(session, .shuttingDown, goodbye)
+            end(session, reason: goodbye)
             markDirty(session)
         }
     }
@@ -159,6 +203,7 @@ public final class ServerEngine {
         while let event = session.connection.nextEvent() {
             switch event {
             case .established: established(session)
+            case .pathValidated, .pathFailed: break  // told to clients alone
             case .closed(let reason): end(session, reason: "\(reason)")
             }
         }
@@ -242,12 +287,14 @@ public final class ServerEngine {
     /// Forgets a flow and has its socket closed.
     func release(_ flow: OutboundFlow, reset: Bool) {
         if case .dialling = flow.phase { flow.session.dials -= 1 }
+        forgetAssociation(flow)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)
         flows[flow.id.index] = nil
         freeFlows.append(flow.id.index)
         counters.flowsOpen -= 1
+        if isDraining { markDirty(flow.session) }
     }
 
     func scheduleDial(_ flow: OutboundFlow, deadline: Instant) {

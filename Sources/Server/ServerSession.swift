@@ -20,6 +20,12 @@ final class ServerSession {
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
+    /// Those of the flows that carry UDP, by their stream.
+    var associations: [Int64: OutboundFlow] = [:]
+    /// The one of the client's last datagram: they come in bursts.
+    var latestAssociation: OutboundFlow?
+    /// Flows that the client may give up before they are answered.
+    var abandonedFlows: RateBudget
     /// In the engine's list of connections that may have something to send.
     var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
@@ -33,7 +39,15 @@ final class ServerSession {
         }
     }
 
-    init(connection: QuicConnection, index: Int) {
+    func association(of stream: Int64) -> OutboundFlow? {
+        if let latestAssociation, latestAssociation.stream.id.rawValue == stream { return latestAssociation }
+        guard let found = associations[stream] else { return nil }
+        latestAssociation = found
+        return found
+    }
+
+    init(connection: QuicConnection, index: Int, abandonedFlows: RateBudget) {
+        self.abandonedFlows = abandonedFlows
         self.connection = connection
         self.index = index
     }

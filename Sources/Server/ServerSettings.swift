@@ -13,6 +13,11 @@ public struct ServerSettings: Sendable {
     public var policy = DialPolicy()
     /// Keeps stateless resets valid over a restart: 32 bytes that only this server can know.
     public var resetKey: [UInt8]
+    /// Keeps the tokens by which clients are known (RFC 9000, section 8.1.3) valid over a restart: 32 bytes that only this
+    /// server can know; nil for others each time.
+    public var tokenSecret: [UInt8]?
+    /// The number of this engine's loop among those that share a port: every connection ID made here begins with it.
+    public var loop: UInt8 = 0
     public var maximumConnections = 1_024
     public var alwaysRetry = false
     public var maximumFlowsPerConnection = 4_096
@@ -21,8 +26,22 @@ public struct ServerSettings: Sendable {
     /// Dials under way per connection. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
     /// dials that hang do not block anybody else.
     public var maximumDialsPerConnection = 1_024
+    /// Flows that a client may give up before they are answered, at once and in each second; beyond that its connection is
+    /// closed with `resourceLimit`.
+    public var abandonedFlowBurst = 8_192
+    public var abandonedFlowsPerSecond = 512
     /// A dial that nobody answers is given up after so long.
     public var dialTimeout: Interval = .seconds(60)
+    /// UDP associations of one client, and of all clients together; each has a socket.
+    public var maximumAssociationsPerConnection = 3_072
+    public var maximumAssociations = 16_384
+    /// How long an association lasts after the client's last datagram (RFC 4787, section 4.3, REQ-5: two minutes at least,
+    /// five recommended).
+    public var associationTimeout: Interval = .seconds(300)
+    /// The same while it has asked name servers (port 53) alone (REQ-5a).
+    public var nameLookupTimeout: Interval = .seconds(30)
+    /// Bytes of datagrams larger than a packet that may be on their way over an association's stream.
+    public var maximumStreamedDatagramBytes = 512 << 10
     /// How long a client may take to say hello, after the QUIC handshake.
     public var helloTimeout: Interval = .seconds(10)
     /// Sealed bytes that may wait on a stream before its socket is no longer read.

@@ -40,7 +40,8 @@ private enum AddressType {
 }
 
 extension DestinationAddress {
-    func append(to bytes: inout [UInt8]) {
+    /// Appends type, address and port.
+    public func append(to bytes: inout [UInt8]) {
         switch self {
         case .endpoint(let endpoint):
             endpoint.append(to: &bytes)

@@ -4,7 +4,8 @@ import Primitives
 public enum FlowCommand: UInt8, Sendable, CaseIterable {
     /// Dial a TCP connection (RFC 1928, section 4: CONNECT).
     case connect = 1
-    /// UDP (RFC 1928: UDP ASSOCIATE). Reserved: answered with `commandNotSupported`.
+    /// Carry datagrams between one UDP port of the server and whomever the client names, of the family of the destination
+    /// (RFC 1928: UDP ASSOCIATE).
     case udp = 3
     /// ICMP echo. Reserved: answered with `commandNotSupported`.
     case icmp = 0x11
@@ -54,7 +55,7 @@ extension MessageError {
         case .unknownCommand: .commandNotSupported
         case .badAddressType: .addressTypeNotSupported
         case .badName: .hostUnreachable
-        case .truncated, .unknownVersion, .unknownType, .badText: nil
+        case .truncated, .unknownVersion, .unknownType, .badText, .badLength: nil
         }
     }
 }

@@ -12,6 +12,8 @@ public enum MessageError: Error, Equatable, Sendable {
     case badName(DomainNameError)
     /// A text is not UTF-8, or has control characters.
     case badText
+    /// A record of no bytes, or of more than the largest datagram has.
+    case badLength(Int)
 }
 
 extension MessageError: CustomStringConvertible {
@@ -24,6 +26,7 @@ extension MessageError: CustomStringConvertible {
         case .badAddressType(let type): "unknown address type \(type)"
         case .badName(let error): "bad destination name: \(error)"
         case .badText: "a text is not UTF-8 or has control characters"
+        case .badLength(let length): "a record of \(length) bytes"
         }
     }
 }

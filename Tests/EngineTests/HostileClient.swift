@@ -92,9 +92,18 @@ final class HostileClient {
         }
     }
 
+    /// What the server has for its sockets.
+    func takeDatagrams() -> [SimDatagrams.Sent] {
+        var sent: [SimDatagrams.Sent] = []
+        while let run = server.nextDatagrams() {
+            sent += SimDatagrams.cut(run).map { .init(socket: run.id, destination: run.destination, payload: $0) }
+        }
+        return sent
+    }
+
     private func carryOut(_ action: ServerAction) {
         switch action {
-        case .dial(let id, _): dials.append(id)
+        case .dial(let id, _), .openDatagramSocket(let id, _): dials.append(id)
         case .write(let id):
             guard socketsTake else { return }
             var bytes: [UInt8] = []

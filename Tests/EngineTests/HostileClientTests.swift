@@ -217,7 +217,7 @@ struct HostileClientTests {
 
     @Test(
         arguments: [
-            ([1, 3, 0, 1, 203, 0, 113, 2, 0, 80], FlowReplyCode.commandNotSupported),
+            ([1, 3, 0, 3, 4, 97, 46, 98, 99, 0, 53], FlowReplyCode.addressTypeNotSupported),
             ([1, 0x11, 0, 1, 203, 0, 113, 2, 0, 80], .commandNotSupported),
             ([1, 99, 0, 1, 203, 0, 113, 2, 0, 80], .commandNotSupported),
             ([1, 1, 0, 3, 4, 97, 46, 98, 99, 0, 80], .addressTypeNotSupported),

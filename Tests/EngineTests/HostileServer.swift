@@ -16,6 +16,8 @@ final class HostileServer {
     let clientPool = BlockPool(byteLimit: 64 << 20)
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private(set) var events: [ClientEvent] = []
+    /// What applications got.
+    let datagrams = SimDatagrams()
     private let endpoint: QuicEndpoint
     private(set) var applications: [SimTCPPeer] = []
     private let pool = BlockPool(byteLimit: 64 << 20)
@@ -116,6 +118,13 @@ final class HostileServer {
         }
     }
 
+    /// An application sends a datagram.
+    func send(_ payload: [UInt8], from source: Endpoint, to destination: Endpoint) {
+        let packet = SimDatagrams.packet(from: source, to: destination, payload)
+        packet.withUnsafeBytes { client.handlePacket($0, offload: .none, now: now) }
+        run(for: .milliseconds(50))
+    }
+
     private func exchangePackets(_ isBusy: inout Bool) {
         for application in applications {
             while let bytes = application.nextPacket(now: now) {
@@ -127,6 +136,7 @@ final class HostileServer {
         while client.nextPacket(into: packet, now: now) {
             isBusy = true
             let bytes = packet.flattened()
+            datagrams.hear(bytes)
             for application in applications where application.handle(bytes, virtioHeader: packet.offload, now: now) {
                 break
             }

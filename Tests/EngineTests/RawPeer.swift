@@ -14,6 +14,7 @@ final class RawPeer: QuicConnectionOwner {
     var finished: Set<Int64> = []
     var resets: [Int64: UInt64] = [:]
     var stops: [Int64: UInt64] = [:]
+    var datagrams: [[UInt8]] = []
     /// What the peer may send is given back as it comes.
     var passesOn = true
     private(set) var events: [ConnectionEvent] = []
@@ -49,6 +50,10 @@ final class RawPeer: QuicConnectionOwner {
         }
     }
 
+    func send(datagram: [UInt8], now: Instant) {
+        _ = datagram.withUnsafeBytes { connection?.sendDatagram($0, now: now) }
+    }
+
     func connection(_ connection: QuicConnection, opened stream: QuicStream) { opened.append(stream) }
 
     func connection(
@@ -72,7 +77,9 @@ final class RawPeer: QuicConnectionOwner {
 
     func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {}
     func connection(_ connection: QuicConnection, closed stream: QuicStream) {}
-    func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {
+        datagrams.append(Array(bytes))
+    }
     func connectionCanOpenStreams(_ connection: QuicConnection) {}
 }
 

@@ -14,6 +14,13 @@ final class Simulation {
     static let clientAddress = Endpoint(IPAddress("192.0.2.1")!, 40_000)
     static let serverAddress = Endpoint(IPAddress("192.0.2.2")!, 4_433)
 
+    /// The client's own idea of its address; datagrams that it sends from another one are lost.
+    var localAddress = Simulation.clientAddress
+    /// Where the server sees the client, if a NAT lies between.
+    var outsideAddress: Endpoint?
+    /// Nothing that is sent from here arrives anywhere.
+    var deadAddress: IPAddress?
+
     let client: ClientEngine
     private(set) var server: ServerEngine
     let clientPool: BlockPool
@@ -26,6 +33,7 @@ final class Simulation {
     var toApplications: SimLink
     private(set) var applications: [SimTCPPeer] = []
     var services: [Endpoint: SimService] = [:]
+    let datagrams = SimDatagrams()
     private(set) var sockets: [OutboundID: SimSocket] = [:]
     /// Every socket that ever was, in the order of dialling.
     private(set) var allSockets: [SimSocket] = []
@@ -92,6 +100,11 @@ final class Simulation {
         return peer
     }
 
+    /// An application sends a datagram.
+    func send(_ payload: [UInt8], from source: Endpoint, to destination: Endpoint) {
+        toClient.send(Self.wrap(.none, SimDatagrams.packet(from: source, to: destination, payload)), now: now)
+    }
+
     func socket(_ number: Int) -> SimSocket { allSockets[number] }
 
     /// Kills the server without a word; `restart` brings an empty one back.
@@ -101,6 +114,12 @@ final class Simulation {
         sockets.removeAll()
         server = try makeServer(now)
         serverIsUp = true
+    }
+
+    /// The network below the client changes.
+    func moveClient(to local: Endpoint) {
+        localAddress = local
+        client.migrate(to: local, now: now)
     }
 
     // MARK: - Time
@@ -117,7 +136,8 @@ final class Simulation {
                 settle()
                 return done()
             }
-            now = max(now, next)
+            // Nothing more happens at this moment, and some timers end only after theirs.
+            now = max(now + .nanoseconds(1), next)
         }
     }
 
@@ -152,14 +172,15 @@ final class Simulation {
         while var bytes = down.receive(now: now) {
             isBusy = true
             bytes.withUnsafeMutableBytes {
-                client.handleDatagram($0, from: Self.serverAddress, to: Self.clientAddress, ecn: 0, now: now)
+                client.handleDatagram($0, from: Self.serverAddress, to: localAddress, ecn: 0, now: now)
             }
         }
         while var bytes = up.receive(now: now) {
             isBusy = true
             guard serverIsUp else { continue }
             bytes.withUnsafeMutableBytes {
-                server.handleDatagram($0, from: Self.clientAddress, to: Self.serverAddress, ecn: 0, now: now)
+                server.handleDatagram(
+                    $0, from: outsideAddress ?? localAddress, to: Self.serverAddress, ecn: 0, now: now)
             }
         }
         while let bytes = toClient.receive(now: now) {
@@ -174,6 +195,7 @@ final class Simulation {
             isBusy = true
             let header = VirtioHeader(bytes.span.bytes)!
             let packet = Array(bytes[VirtioHeader.byteCount...])
+            datagrams.hear(packet)
             for peer in applications where peer.handle(packet, virtioHeader: header, now: now) { break }
         }
     }
@@ -205,13 +227,16 @@ final class Simulation {
         while let event = client.nextEvent() {
             isBusy = true
             clientEvents.append(event)
+            if event == .anotherSocketWanted {
+                moveClient(to: Endpoint(localAddress.address, localAddress.port + 1))
+            }
             if event == .connectionWanted {
-                client.connect(to: Self.serverAddress, local: Self.clientAddress, now: now)
+                client.connect(to: Self.serverAddress, local: localAddress, now: now)
             }
         }
         while let out = client.nextBatch(into: batch, now: now) {
             isBusy = true
-            send(out, on: &up)
+            if out.local == localAddress, out.local.address != deadAddress { send(out, on: &up) }
         }
         while client.nextPacket(into: packet, now: now) {
             isBusy = true
@@ -230,6 +255,7 @@ final class Simulation {
             isBusy = true
             carryOut(action)
         }
+        if datagrams.exchange(server, now: now) { isBusy = true }
         while let out = server.nextBatch(into: batch, now: now) {
             isBusy = true
             send(out, on: &down)
@@ -245,6 +271,8 @@ final class Simulation {
             let socket = SimSocket(id: id, service: service, connectsAt: now + delay)
             sockets[id] = socket
             allSockets.append(socket)
+        case .openDatagramSocket(let id, _):
+            datagrams.open(id, server, now: now)
         case .write(let id):
             if let socket = sockets[id] { write(socket) }
         case .finishWriting(let id):
@@ -253,6 +281,7 @@ final class Simulation {
             break  // sockets are read at every turn
         case .close(let id, let reset):
             sockets[id] = nil
+            datagrams.close(id)
             if reset { resetSockets.insert(id) }
         case .log(let notice):
             notices.append(notice)
@@ -318,7 +347,8 @@ final class Simulation {
         [
             "client blocks": clientPool.outstanding, "server blocks": serverPool.outstanding,
             "client flows": client.counters.flowsOpen, "server flows": server.counters.flowsOpen,
-            "sockets": sockets.count,
+            "sockets": sockets.count + datagrams.sockets.count,
+            "associations": client.associationCount + server.datagramCounters.associationsOpen,
             "client streams beyond the control stream": max(0, (client.connectionStatistics?.streamsOpen ?? 1) - 1),
         ].filter { $0.value != 0 }
     }

@@ -11,6 +11,9 @@ struct SuspendedReaderTests {
     /// Bytes to transfer: much more than both buffers hold.
     private static let total = 200_000
     private static let pause = Interval.seconds(600)
+    /// A link as bad as this one may lose ten packets in a row, and both sides wait a minute then.
+    private static let beforePause = Interval.seconds(120)
+    private static let afterPause = Interval.seconds(6_000)
 
     /// The probes of ten minutes: 200 ms, twice that and so on up to a minute, then one each minute; and the first once
     /// more for a link that loses the ACKs of the last text.
@@ -21,13 +24,13 @@ struct SuspendedReaderTests {
     func theApplicationSleeps(seed: UInt64, uploads: Bool) {
         let pair = Pair(seed: seed, uploads: uploads, downloads: true)
         pair.peer.isReading = false
-        pair.run(for: .seconds(20))
+        pair.run(for: Self.beforePause)
         let before = pair.nat.counters
         let buffered = pair.downloaded + pair.peer.buffered
         #expect(pair.downloaded == 0 && (1..<Self.total).contains(buffered), "seed \(seed)")
         pair.run(for: Self.pause)
         let probes = pair.nat.counters.zeroWindowProbes - before.zeroWindowProbes
-        #expect((9...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
+        #expect((7...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
         let packets = pair.nat.counters.packetsOut - before.packetsOut
         #expect(uploads || packets <= 2 * Self.mostProbes, "seed \(seed): \(packets)")
         #expect(
@@ -37,7 +40,7 @@ struct SuspendedReaderTests {
         // The shut window of one direction does not hold up the other.
         #expect(pair.uploaded == (uploads ? Self.total : 0), "seed \(seed): \(pair.uploaded)")
         pair.peer.isReading = true
-        pair.run(for: .seconds(400))
+        pair.run(for: Self.afterPause)
         #expect(pair.downloaded == Self.total && pair.failures == [], "seed \(seed): \(pair.downloaded)")
         #expect(pair.peer.violations == [] && pair.nat.counters.retransmissionFailures == 0, "seed \(seed)")
     }
@@ -46,17 +49,17 @@ struct SuspendedReaderTests {
     func theOwnerSleeps(seed: UInt64) {
         let pair = Pair(seed: seed, uploads: true, downloads: false)
         pair.releases = false
-        pair.run(for: .seconds(20))
+        pair.run(for: Self.beforePause)
         let (before, probesBefore) = (pair.nat.counters, pair.peer.counters.windowProbes)
         #expect(pair.uploaded >= pair.nat.settings.receiveWindow && pair.uploaded < Self.total, "seed \(seed)")
         pair.run(for: Self.pause)
         let probes = pair.peer.counters.windowProbes - probesBefore
-        #expect((9...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
+        #expect((7...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
         // Each is answered once, and nothing else is said; what came before the pause may still be answered.
         #expect(pair.nat.counters.packetsOut - before.packetsOut <= probes + 2, "seed \(seed)")
         #expect(pair.uploaded <= pair.nat.settings.receiveWindow + 32 && pair.state == .established, "seed \(seed)")
         pair.releases = true
-        pair.run(for: .seconds(400))
+        pair.run(for: Self.afterPause)
         #expect(pair.uploaded == Self.total && pair.failures == [], "seed \(seed): \(pair.uploaded)")
         #expect(pair.peer.violations == [], "seed \(seed)")
     }

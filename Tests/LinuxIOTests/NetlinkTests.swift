@@ -9,7 +9,7 @@ import Testing
 func testTun(_ netlink: Netlink, name: String = "pst0") throws -> (device: TunDevice, index: UInt32) {
     let device = try TunDevice(name: name)
     let index = try netlink.interfaceIndex(device.name)
-    try netlink.setUp(index, mtu: 1400)
+    try netlink.setUp(index, mtu: 1400, queueLength: 1234)
     try netlink.addAddress(IPAddress("10.9.0.1")!, prefixLength: 24, index: index)
     try netlink.addAddress(IPAddress("fd09::1")!, prefixLength: 64, index: index)
     // The kernel installs the local route of an IPv6 address a moment later (addrconf_dad_work); packets to it that
@@ -33,6 +33,7 @@ private func has(_ text: String, _ parts: String...) -> Bool { parts.allSatisfy 
         }
         guard let (text, index) = seen else { return }
         #expect(has(text, "\"ifname\":\"pst0\"", "\"mtu\":1400", "\"UP\"", "\"ifindex\":\(index)"))
+        #expect(text.contains("\"txqlen\":1234"))
         #expect(has(text, "\"local\":\"10.9.0.1\",\"prefixlen\":24", "\"local\":\"fd09::1\",\"prefixlen\":64"))
         #expect(!text.contains("tentative"))
     }

@@ -198,7 +198,7 @@ import Testing
         pair.client.stopReceiving(stream, code: 1)
         pair.client.extendCredit(on: stream, by: 100)
         #expect(pair.client.openStream() == nil)
-        #expect(!DatagramTests.send([1], pair.client))
+        #expect(!DatagramTests.send([1], pair))
         pair.client.close(code: 5, message: "again", now: pair.now)
         pair.flush()
         #expect(pair.run { $0.serverSide.closeReason != nil })

@@ -4,8 +4,8 @@ import SimNet
 import Testing
 
 @Suite struct DatagramTests {
-    static func send(_ bytes: [UInt8], _ connection: QuicConnection) -> Bool {
-        bytes.withUnsafeBytes { connection.sendDatagram($0) }
+    static func send(_ bytes: [UInt8], _ pair: Pair) -> Bool {
+        bytes.withUnsafeBytes { pair.client.sendDatagram($0, now: pair.now) }
     }
 
     @Test func datagramsArriveWhole() throws {
@@ -14,11 +14,11 @@ import Testing
         pair.run(for: .seconds(2))
         let sizes = [0, 1, 100, 1100, pair.client.maximumDatagramSize]
         #expect(pair.client.maximumDatagramSize > 1300)
-        for size in sizes { #expect(Self.send(Pair.pattern(size, seed: 1), pair.client)) }
+        for size in sizes { #expect(Self.send(Pair.pattern(size, seed: 1), pair)) }
         pair.flush()
         #expect(pair.run { $0.serverSide.datagrams.count == sizes.count })
         #expect(pair.serverSide.datagrams == sizes.map { Pair.pattern($0, seed: 1) })
-        #expect(!Self.send(Pair.pattern(pair.client.maximumDatagramSize + 1, seed: 1), pair.client))
+        #expect(!Self.send(Pair.pattern(pair.client.maximumDatagramSize + 1, seed: 1), pair))
         #expect(pair.client.statistics.datagramsSent == sizes.count)
         #expect(pair.client.statistics.datagramsDropped == 1)
     }
@@ -29,10 +29,31 @@ import Testing
         let stream = try #require(pair.client.openStream())
         let upload = Pair.pattern(1 << 20, seed: 2)
         pair.clientSide.send(upload, on: stream, pair.client)
-        for index in 0..<100 { #expect(Self.send([UInt8](repeating: UInt8(index), count: 500), pair.client)) }
+        for index in 0..<100 { #expect(Self.send([UInt8](repeating: UInt8(index), count: 500), pair)) }
         pair.flush()
         #expect(pair.run { $0.serverSide.finished.contains(stream.id) && $0.serverSide.datagrams.count == 100 })
         expectSame(pair.serverSide.received[stream.id], upload)
+    }
+
+    /// Somebody sends more datagrams than the path takes: a stream beside them still gets its share, and they theirs.
+    @Test func aFloodOfDatagramsDoesNotShutStreamsOut() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(10), rate: 10_000_000, queueLimit: 60_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try #require(pair.client.openStream())
+        let upload = Pair.pattern(300_000, seed: 2)
+        pair.clientSide.send(upload, on: stream, pair.client)
+        let start = pair.now
+        while !pair.serverSide.finished.contains(stream.id), pair.now - start < .seconds(10) {
+            for _ in 0..<20 { _ = Self.send([UInt8](repeating: 1, count: 1_000), pair) }
+            pair.flush()
+            pair.run(for: .milliseconds(5))
+        }
+        expectSame(pair.serverSide.received[stream.id], upload)
+        // Half of the path is 5 Mbit/s, for which the upload needs 0.5 s.
+        #expect(pair.now - start < .seconds(3))
+        #expect(pair.serverSide.datagrams.count > 100)
     }
 
     @Test func fullQueueDropsTheOldest() throws {
@@ -40,7 +61,7 @@ import Testing
         options.client.datagramQueueLimit = 10
         let pair = try Pair(options)
         try pair.connect()
-        for index in 0..<25 { #expect(Self.send([UInt8(index)], pair.client)) }
+        for index in 0..<25 { #expect(Self.send([UInt8(index)], pair)) }
         pair.flush()
         #expect(pair.run { $0.serverSide.datagrams.count == 10 })
         #expect(pair.serverSide.datagrams == (15..<25).map { [UInt8($0)] })
@@ -53,8 +74,8 @@ import Testing
         let pair = try Pair(options)
         try pair.connect()
         #expect(pair.client.maximumDatagramSize == 0)
-        #expect(!Self.send([1], pair.client))
-        #expect(!Self.send([], pair.client) || pair.client.statistics.datagramsDropped > 0)
+        #expect(!Self.send([1], pair))
+        #expect(!Self.send([], pair) || pair.client.statistics.datagramsDropped > 0)
     }
 
     /// What fits today may not fit any more when its turn comes; it is dropped and holds nothing up.
@@ -64,7 +85,7 @@ import Testing
         let pair = try Pair(options)
         try pair.connect()
         for index in 0..<200 {
-            _ = Self.send([UInt8(index)], pair.client)
+            _ = Self.send([UInt8(index)], pair)
             pair.flush()
             pair.run(for: .milliseconds(2))
         }

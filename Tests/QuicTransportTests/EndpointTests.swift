@@ -138,42 +138,6 @@ import Testing
         #expect(pair.endpoint.connectionCount == 0)
     }
 
-    /// A NAT gives the client another port: the server follows after it has checked the new path.
-    @Test func clientMovesToAnotherAddress() throws {
-        let pair = try Pair()
-        try pair.connect()
-        pair.run(for: .seconds(1))
-        let moved = Endpoint("203.0.113.5:1234")!
-        pair.clientAddress = moved
-        let stream = try #require(pair.client.openStream())
-        let upload = Pair.pattern(300_000, seed: 1)
-        pair.clientSide.send(upload, on: stream, pair.client)
-        pair.flush()
-        #expect(pair.run { $0.serverSide.finished.contains(stream.id) })
-        expectSame(pair.serverSide.received[stream.id], upload)
-        #expect(pair.run(for: .seconds(3)) { $0.server?.remote == moved })
-    }
-
-    /// The client itself changes the network.
-    @Test func clientMigrates() throws {
-        let pair = try Pair()
-        #expect(!pair.client.migrate(to: Endpoint("203.0.113.5:1234")!, now: pair.now), "not in the handshake")
-        try pair.connect()
-        pair.run(for: .seconds(1))
-        let moved = Endpoint("203.0.113.5:1234")!
-        #expect(!pair.client.migrate(to: Pair.localAddress, now: pair.now), "nothing changes")
-        #expect(pair.client.migrate(to: moved, now: pair.now))
-        pair.clientAddress = moved
-        pair.localAddress = moved
-        let stream = try #require(pair.client.openStream())
-        let upload = Pair.pattern(300_000, seed: 1)
-        pair.clientSide.send(upload, on: stream, pair.client)
-        pair.flush()
-        #expect(pair.client.local == moved)
-        #expect(pair.run { $0.serverSide.finished.contains(stream.id) && $0.server?.remote == moved })
-        expectSame(pair.serverSide.received[stream.id], upload)
-    }
-
     @Test func removingAHandshakeCountsItOnce() throws {
         let pair = try Pair()
         pair.drain(pair.client) { pair.deliverToServer($0) }

@@ -3,11 +3,15 @@ import SimNet
 import Testing
 
 /// The scan for STOP_SENDING in clear packets, which reads what a peer wrote.
-@Suite struct FrameScanTests {
+@Suite final class FrameScanTests {
+    private var rareFrames: UInt32 = 0
+
     private func scan(_ frames: [UInt8]) -> [(id: Int64, code: UInt64)] {
         frames.withUnsafeBufferPointer { cngtcp2_scan_frames($0.baseAddress, $0.count) }
         var stops: UnsafePointer<cngtcp2_stop_sending>?
         let count = cngtcp2_take_stops(&stops)
+        // Whoever reads packets on this thread next starts anew.
+        rareFrames = cngtcp2_take_rare_frames()
         return (0..<count).map { (stops![$0].stream_id, stops![$0].code) }
     }
 
@@ -25,6 +29,15 @@ import Testing
             let found = scan(other + stop)
             #expect(found.count == 1 && found.first?.id == 4 && found.first?.code == 0x63, "\(other)")
         }
+    }
+
+    @Test func countsFramesThatNoPeerNeedsMany() {
+        let challenge: [UInt8] = [0x1A] + [UInt8](repeating: 5, count: 8)
+        let identifier: [UInt8] = [0x18, 1, 0, 4, 1, 2, 3, 4] + [UInt8](repeating: 5, count: 16)
+        _ = scan([0x01] + challenge + [0x19, 1] + challenge + identifier + [0x1B] + [UInt8](repeating: 5, count: 8))
+        #expect(rareFrames == 4)
+        _ = scan([0x01])
+        #expect(rareFrames == 0)
     }
 
     @Test func endsWhereAFrameTakesTheRest() {

@@ -15,6 +15,7 @@ final class Pair {
         var server = TransportSettings()
         var limits = QuicEndpoint.Limits()
         var resetKey = [UInt8](repeating: 7, count: 32)
+        var tokenSecret = [UInt8](repeating: 8, count: 32)
         var poolBytes = 256 << 20
     }
 
@@ -58,16 +59,17 @@ final class Pair {
     static func makeEndpoint(_ options: Options, pool: BlockPool, seed: UInt64) throws -> QuicEndpoint {
         QuicEndpoint(
             identity: try options.certificates.identity, settings: options.server, resetKey: options.resetKey,
-            limits: options.limits, pool: pool, random: SeededRandom(seed: seed &+ 1000))
+            tokenSecret: options.tokenSecret, limits: options.limits, pool: pool,
+            random: SeededRandom(seed: seed &+ 1000))
     }
 
     static func makeClient(
-        _ options: Options, pool: BlockPool, local: Endpoint, now: Instant
+        _ options: Options, pool: BlockPool, local: Endpoint, now: Instant, token: [UInt8] = []
     ) throws -> QuicConnection {
         let trust = options.trust ?? .authorities(pem: options.certificates.authority, serverName: "server.test")
         return try QuicConnection.client(
-            to: serverAddress, local: local, trust: trust, settings: options.client, pool: pool,
-            random: SeededRandom(seed: options.seed &+ 2000), now: now)
+            to: serverAddress, local: local, trust: trust, settings: options.client, token: token,
+            pool: pool, random: SeededRandom(seed: options.seed &+ 2000), now: now)
     }
 
     // MARK: Steps

@@ -256,7 +256,7 @@ import Testing
     @Test func noStreamsBeforeTheHandshake() throws {
         let pair = try Pair()
         #expect(pair.client.openStream() == nil)
-        #expect(!pair.client.sendDatagram(UnsafeRawBufferPointer(start: nil, count: 0)))
+        #expect(!pair.client.sendDatagram(UnsafeRawBufferPointer(start: nil, count: 0), now: pair.now))
         #expect(pair.client.exportKeyingMaterial(label: "x", context: [], count: 32) == nil)
     }
 

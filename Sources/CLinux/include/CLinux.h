@@ -49,10 +49,14 @@ typedef enum {
     CLINUX_BIND_WITHOUT_PORT,
     CLINUX_UDP_SEGMENT,
     CLINUX_UDP_GRO,
+    CLINUX_REUSE_PORT,
     CLINUX_TCP_NODELAY,
     CLINUX_KEEP_ALIVE,
     /// Seconds of quiet before the first probe.
     CLINUX_TCP_KEEP_IDLE,
+    /// Errors of the network wait in a queue, each with the datagram's destination (ip(7), IP_RECVERR).
+    CLINUX_IPV4_RECEIVE_ERRORS,
+    CLINUX_IPV6_RECEIVE_ERRORS,
 } clinux_option;
 
 /// IP_PMTUDISC_PROBE: sets "don't fragment" and ignores the kernel's idea of the path MTU.
@@ -98,6 +102,10 @@ const clinux_message *clinux_receiver_messages(const clinux_receiver *receiver);
 /// One recvmmsg: how many messages came, or -EAGAIN.
 int clinux_receive(int fd, clinux_receiver *receiver, int limit);
 
+/// Steers the datagrams of QUIC among the `count` sockets that share the port of `fd`, in the order of their binding: by
+/// the first byte of the destination connection ID, modulo `count` (RFC 9000, section 17). 0 or -errno.
+int clinux_steer_by_connection_id(int fd, unsigned count);
+
 #define CLINUX_SEND_LIMIT 64
 /// One sendmsg. `segment` 0: the bytes are one datagram; else UDP_SEGMENT splits them. `from` may be NULL.
 ssize_t clinux_send(int fd, int ipv6, const void *bytes, size_t count, uint16_t segment, const clinux_endpoint *to,
@@ -105,6 +113,17 @@ ssize_t clinux_send(int fd, int ipv6, const void *bytes, size_t count, uint16_t 
 /// One sendmmsg of datagrams of `segment` bytes each, CLINUX_SEND_LIMIT at most: how many were sent.
 int clinux_send_each(int fd, int ipv6, const void *bytes, size_t count, size_t segment, const clinux_endpoint *to,
                      const clinux_endpoint *from, uint8_t ecn);
+
+/// What became of a datagram that was sent earlier.
+typedef struct {
+    /// Where it was to go.
+    clinux_endpoint to;
+    int32_t code; // errno
+    /// An ICMP error forbids it: communication administratively prohibited, or source address failed policy.
+    uint8_t is_prohibited;
+} clinux_datagram_error;
+/// Takes the oldest error off the socket's queue: 1, or -EAGAIN when there is none.
+int clinux_receive_error(int fd, clinux_datagram_error *error);
 
 // MARK: TUN (tun.c)
 
@@ -153,6 +172,8 @@ int clinux_spawn(void (*body)(void *context), void *context);
 
 /// A NETLINK_ROUTE socket with extended acknowledgements, strict dump checking and a receive timeout of two seconds.
 int clinux_netlink_open(void);
+/// A NETLINK_ROUTE socket that does not block and is told of changes to links, addresses, routes and rules.
+int clinux_netlink_monitor_open(void);
 ssize_t clinux_netlink_send(int fd, const void *bytes, size_t count);
 ssize_t clinux_netlink_receive(int fd, void *bytes, size_t count);
 
@@ -162,3 +183,8 @@ ssize_t clinux_netlink_receive(int fd, void *bytes, size_t count);
 int clinux_unshare_network(void);
 /// Takes all capabilities from the calling thread, not from the process, for ever.
 int clinux_drop_capabilities(void);
+
+/// Names the calling thread: up to 15 bytes.
+void clinux_name_thread(const char *name);
+/// Processors that this process may use, at least one.
+unsigned clinux_processor_count(void);

@@ -16,15 +16,15 @@ static inline void(ngtcp2_transport_params_default)(ngtcp2_transport_params *par
 static inline int(ngtcp2_conn_client_new)(
     ngtcp2_conn **conn, const ngtcp2_cid *dcid, const ngtcp2_cid *scid, const ngtcp2_path *path, uint32_t version,
     const ngtcp2_callbacks *callbacks, const ngtcp2_settings *settings, const ngtcp2_transport_params *params,
-    void *user_data) {
-    return ngtcp2_conn_client_new(conn, dcid, scid, path, version, callbacks, settings, params, NULL, user_data);
+    const ngtcp2_mem *memory, void *user_data) {
+    return ngtcp2_conn_client_new(conn, dcid, scid, path, version, callbacks, settings, params, memory, user_data);
 }
 
 static inline int(ngtcp2_conn_server_new)(
     ngtcp2_conn **conn, const ngtcp2_cid *dcid, const ngtcp2_cid *scid, const ngtcp2_path *path, uint32_t version,
     const ngtcp2_callbacks *callbacks, const ngtcp2_settings *settings, const ngtcp2_transport_params *params,
-    void *user_data) {
-    return ngtcp2_conn_server_new(conn, dcid, scid, path, version, callbacks, settings, params, NULL, user_data);
+    const ngtcp2_mem *memory, void *user_data) {
+    return ngtcp2_conn_server_new(conn, dcid, scid, path, version, callbacks, settings, params, memory, user_data);
 }
 
 static inline int(ngtcp2_conn_read_pkt)(
@@ -76,6 +76,15 @@ typedef struct {
 void cngtcp2_path_set(ngtcp2_path_storage *storage, cngtcp2_endpoint local, cngtcp2_endpoint remote);
 void cngtcp2_path_get(const ngtcp2_path *path, cngtcp2_endpoint *local, cngtcp2_endpoint *remote);
 
+/* An allocator for one connection that counts what it has given out. It must outlive the connection, at its place. */
+typedef struct {
+    ngtcp2_mem functions;
+    /* Bytes in use, as the C library rounds them. */
+    size_t used;
+} cngtcp2_memory;
+
+void cngtcp2_memory_init(cngtcp2_memory *memory);
+
 /* A STOP_SENDING frame (RFC 9000, section 19.5). */
 typedef struct {
     int64_t stream_id;
@@ -83,6 +92,9 @@ typedef struct {
 } cngtcp2_stop_sending;
 
 enum { cngtcp2_max_stops = 64 };
+
+/* The PATH_CHALLENGE, NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames seen by this thread since the last call. */
+uint32_t cngtcp2_take_rare_frames(void);
 
 /*
  * ngtcp2_crypto_decrypt_cb that also notes the STOP_SENDING frames of the packet: ngtcp2 0.12 answers that frame with

@@ -11,6 +11,6 @@ struct ClientCommand: ParsableCommand {
             try loadOrExit { () throws(ConfigurationError) in try .load(options.config) }
             as ClientConfiguration
         startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ClientProgram(configuration).run()
+        try ClientProgram(configuration, qlog: options.qlog).run()
     }
 }

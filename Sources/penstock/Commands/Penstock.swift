@@ -5,13 +5,14 @@ import ArgumentParser
 struct Penstock: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "penstock",
-        abstract: "A VPN that works as a proxy: TCP flows through one QUIC connection.",
+        abstract: "A VPN that works as a proxy: TCP and UDP through one QUIC connection.",
         discussion: """
             Exit codes: 0 success, 1 failure at run time, 2 a configuration that cannot be used, 64 wrong usage.
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self, VersionCommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self,
+            LoadCommand.self, VersionCommand.self,
         ])
 }
 

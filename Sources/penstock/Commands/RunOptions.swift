@@ -6,6 +6,11 @@ struct RunOptions: ParsableArguments {
     @Option(name: [.short, .long], help: ArgumentHelp("The YAML configuration file.", valueName: "file"))
     var config: String
 
+    @Option(
+        help: ArgumentHelp(
+            "Write a qlog of each QUIC connection, packet by packet, into this folder (slow).", valueName: "folder"))
+    var qlog: String?
+
     @Option(help: ArgumentHelp("Log level, over that of the file: \(logLevels).", valueName: "level"))
     var logLevel: Logger.Level?
 }

@@ -10,6 +10,6 @@ struct ServerCommand: ParsableCommand {
             try loadOrExit { () throws(ConfigurationError) in try .load(options.config) }
             as ServerConfiguration
         startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ServerProgram(configuration).run()
+        try ServerProgram(configuration, qlog: options.qlog).run()
     }
 }

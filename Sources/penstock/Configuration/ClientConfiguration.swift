@@ -46,6 +46,8 @@ struct ClientConfiguration: Sendable {
 
     struct Limits: Sendable {
         var flows = 4_096
+        /// UDP associations: ports of applications that send datagrams.
+        var associations = 2_048
         /// Bytes buffered for all flows together.
         var memory = 256 << 20
     }
@@ -187,6 +189,7 @@ extension ClientConfiguration.Reconnect {
 extension ClientConfiguration.Limits {
     init(_ section: ConfigurationSection) {
         flows = section.value("flows", .integer(1...1_000_000), default: flows)
+        associations = section.value("udp-associations", .integer(1...1_000_000), default: associations)
         memory = section.value("memory", .size((16 << 20)...(64 << 30)), default: memory)
         section.refuseUnknownKeys()
     }

@@ -17,12 +17,15 @@ final class ConfigurationDocument {
 
     /// The file as the user named it.
     let file: String
+    /// The command that prints an example of such a file.
+    private let exampleCommand: String
     /// Relative paths in the file start here; empty or ending with a slash.
     let folder: String
     private(set) var problems: [ConfigurationProblem] = []
 
-    init(file: String) {
+    init(file: String, exampleCommand: String = "penstock config example") {
         self.file = file
+        self.exampleCommand = exampleCommand
         folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? ""
     }
 
@@ -40,7 +43,7 @@ final class ConfigurationDocument {
         do {
             contents = try readFile(file, limit: Self.sizeLimit)
         } catch {
-            let remedy = error == .notFound ? "see 'penstock config example' for one to start from" : nil
+            let remedy = error == .notFound ? "see '\(exampleCommand)' for one to start from" : nil
             throw failure("the configuration file cannot be read: \(error)", remedy: remedy)
         }
         guard let text = String(validating: contents, as: UTF8.self), !contents.contains(0) else {

@@ -28,7 +28,7 @@ let clientConfigurationExample = """
       offload: auto                   # auto or off
       idle-timeout: 30s
       keep-alive: 10s                 # below the idle timeout
-      stream-window: 4MiB
+      stream-window: 32MiB
       connection-window: 192MiB
 
     reconnect:
@@ -37,6 +37,7 @@ let clientConfigurationExample = """
 
     limits:
       flows: 4096
+      udp-associations: 2048          # ports of applications that send datagrams
       memory: 256MiB                  # buffered bytes of all flows
 
     log:
@@ -54,6 +55,13 @@ let serverConfigurationExample = """
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 
+    # loops: 4                        # threads; one for each processor where nothing is said
+    drain-time: 5s                    # after SIGTERM, for flows to end by themselves; no new ones are taken
+
+    # Keeps a secret in a file of its own, made on the first start, by which the clients of a server that was restarted
+    # are told at once, and known again. When left out, that hangs on the private key, and changes with it.
+    # state-directory: /var/lib/penstock
+
     dial:
       timeout: 60s                    # for a destination to answer
       # source-ipv4: 203.0.113.7      # addresses that connections come from
@@ -63,18 +71,24 @@ let serverConfigurationExample = """
       allow: []
       deny: []
 
+    udp:
+      idle-timeout: 5m                # of an association, after the client's last datagram
+      name-lookup-timeout: 30s        # the same while it has asked name servers (port 53) alone
+
     quic:
       congestion-control: bbr2        # bbr2, bbr, cubic or reno
       offload: auto                   # auto or off
       idle-timeout: 30s
       keep-alive: 10s                 # below the idle timeout
-      stream-window: 4MiB
-      connection-window: 64MiB
+      stream-window: 32MiB
+      connection-window: 128MiB
       always-retry: false             # every new client proves its address first
 
     limits:
       connections: 1024
       flows-per-connection: 4096
+      udp-associations: 16384         # of all clients; each takes a port
+      udp-associations-per-connection: 3072
       memory: 1GiB                    # buffered bytes of all flows
 
     log:

@@ -83,6 +83,30 @@ final class ConfigurationSection {
         )
     }
 
+    /// A list of sections; nil when it was left out, or is not such a list, which is noted.
+    func optionalSections(_ key: String) -> [ConfigurationSection]? {
+        guard let node = node(key) else { return nil }
+        guard case .sequence(let sequence) = node else {
+            note(
+                "'\(name(key))' is not a list", remedy: "write each entry as '- key: value'", key: key,
+                at: node.position)
+            return nil
+        }
+        guard sequence.count <= Self.listLimit else {
+            note("'\(name(key))' has more than \(Self.listLimit) entries", key: key, at: node.position)
+            return nil
+        }
+        return sequence.enumerated().compactMap { index, entry in
+            let place = "\(name(key))[\(index + 1)]"
+            guard case .mapping(let mapping) = entry else {
+                note("'\(place)' is not a section", remedy: "write '- key: value'", key: key, at: entry.position)
+                return nil
+            }
+            return ConfigurationSection(
+                document, path: place, pairs: mapping.map { ($0.key, $0.value) }, at: entry.position)
+        }
+    }
+
     /// A file that a setting names.
     func file(
         _ key: String, sample: String, limit: Int = 1 << 20, for audience: FileAudience = .anyone
@@ -102,6 +126,9 @@ final class ConfigurationSection {
             return nil
         }
     }
+
+    /// A directory that a setting names; nil when it was left out. It need not exist.
+    func directory(_ key: String) -> String? { optional(key, .path).map(document.resolve) }
 
     // MARK: Problems
 

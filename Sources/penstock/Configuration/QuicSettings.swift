@@ -9,11 +9,11 @@ struct QuicSettings: Hashable, Sendable {
     var idleTimeout = Interval.seconds(30)
     /// A quiet connection sends a PING this often.
     var keepAlive = Interval.seconds(10)
-    /// Bytes that one stream may have in flight towards us.
-    var streamWindow = 4 << 20
+    /// Bytes that one stream may have in flight towards us, at most; it begins with less and grows as it is used.
+    var streamWindow = 32 << 20
     /// Bytes that all streams together may have in flight towards us. Readers that sleep fill it, each by one stream
     /// window, and when it is full everybody waits for them.
-    var connectionWindow = 64 << 20
+    var connectionWindow = 128 << 20
 
     /// A client has one connection and may spend most of its memory on it; a server has many.
     static let ofClient: QuicSettings = {

@@ -15,9 +15,20 @@ struct ServerConfiguration: Sendable {
         var deny: [IPPrefix] = []
     }
 
+    struct UDP: Sendable {
+        /// How long an association lasts after the client's last datagram.
+        var idleTimeout = Interval.seconds(300)
+        /// The same while it has asked name servers (port 53) alone.
+        var nameLookupTimeout = Interval.seconds(30)
+    }
+
     struct Limits: Sendable {
         var connections = 1_024
         var flowsPerConnection = 4_096
+        /// UDP associations of all clients, and of one; each has a socket and a port. A client keeps 2 048 by itself: there is
+        /// room for beginnings that overtake ends on the way.
+        var associations = 16_384
+        var associationsPerConnection = 3_072
         /// Bytes buffered for all flows together.
         var memory = 1 << 30
     }
@@ -28,9 +39,16 @@ struct ServerConfiguration: Sendable {
     var key: SharedKey
     var cipher = CipherSetting.aes256Gcm
     var dial = Dial()
+    var udp = UDP()
     var quic = QuicSettings()
     /// Every new client proves its address by a Retry packet, not only when many arrive at once.
     var alwaysRetry = false
+    /// Event loops, each with a thread of its own; nil for one a processor.
+    var loops: Int?
+    /// How long flows may go on after SIGTERM.
+    var drainTime = Interval.seconds(5)
+    /// Where the server keeps what must outlive it; nil for nowhere.
+    var stateDirectory: String?
     var limits = Limits()
     var logLevel = Logger.Level.info
 }
@@ -57,10 +75,14 @@ extension ServerConfiguration {
         let key = root.sharedKey()
         let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
         let dial = Dial(root.section("dial"))
+        let udp = UDP(root.section("udp"))
         let quicSection = root.section("quic")
         let quic = QuicSettings(quicSection)
         let alwaysRetry = quicSection.value("always-retry", .boolean, default: false)
         quicSection.refuseUnknownKeys()
+        let loops = root.optional("loops", .integer(1...64))
+        let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
+        let stateDirectory = root.directory("state-directory")
         let limits = Limits(root.section("limits"))
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
@@ -70,7 +92,8 @@ extension ServerConfiguration {
         }
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            quic: quic, alwaysRetry: alwaysRetry, limits: limits, logLevel: logLevel)
+            udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
+            stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
     }
 }
 
@@ -85,10 +108,22 @@ extension ServerConfiguration.Dial {
     }
 }
 
+extension ServerConfiguration.UDP {
+    init(_ section: ConfigurationSection) {
+        let time = SettingKind.duration(.seconds(1)...(.seconds(86_400)))
+        idleTimeout = section.value("idle-timeout", time, default: idleTimeout)
+        nameLookupTimeout = section.value("name-lookup-timeout", time, default: nameLookupTimeout)
+        section.refuseUnknownKeys()
+    }
+}
+
 extension ServerConfiguration.Limits {
     init(_ section: ConfigurationSection) {
         connections = section.value("connections", .integer(1...1_000_000), default: connections)
         flowsPerConnection = section.value("flows-per-connection", .integer(1...1_000_000), default: flowsPerConnection)
+        associations = section.value("udp-associations", .integer(1...1_000_000), default: associations)
+        associationsPerConnection = section.value(
+            "udp-associations-per-connection", .integer(1...1_000_000), default: associationsPerConnection)
         memory = section.value("memory", .size((16 << 20)...(256 << 30)), default: memory)
         section.refuseUnknownKeys()
     }

@@ -38,6 +38,19 @@ extension SettingKind where Value == Int {
     }
 }
 
+extension SettingKind where Value == Double {
+    /// A number with or without a decimal point, such as `0.5` or `2000`.
+    static func number(_ range: ClosedRange<Double>) -> SettingKind {
+        func text(_ bound: Double) -> String { Int(exactly: bound).map(String.init) ?? "\(bound)" }
+        return SettingKind(expected: "a number from \(text(range.lowerBound)) to \(text(range.upperBound))") { text in
+            guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }), let value = Double(text) else {
+                return nil
+            }
+            return range.contains(value) ? value : nil
+        }
+    }
+}
+
 extension SettingKind where Value == Interval {
     /// A length of time, such as `30s`. Units are ms, s, m, h.
     static func duration(_ range: ClosedRange<Interval>) -> SettingKind {

@@ -9,8 +9,15 @@ import QuicTransport
 
 /// The running client: a client engine between a TUN device and a UDP socket.
 final class ClientProgram {
-    /// Packets or datagrams taken from one descriptor before the others get their turn.
+    /// Datagrams taken from the socket before the others get their turn.
     private static let budget = 256
+    /// Bytes taken from the TUN before what they became leaves: a small request behind them waits for no more than that.
+    private static let tunBudget = 256 << 10
+    /// What a small packet counts for: its headers cost as much as a kilobyte of payload.
+    private static let smallestCharge = 1_024
+    /// Packets that may wait in the TUN device. The kernel's 500 are 12 ms of 400 Mbit/s in datagrams of 1 200 bytes; a client
+    /// that shares its processor is away for longer at times, and empties the queue at once when it is back.
+    private static let tunQueueLength = 4_096
     /// Flows that one listing shows. It is written at once, and nothing else is done meanwhile.
     private static let listedFlows = 1_000
 
@@ -25,16 +32,20 @@ final class ClientProgram {
     private let packet = PacketBuffer()
     private let vectors = IOVectors(capacity: PacketBuffer.maximumRegions + 1)
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: TunDevice.maximumPacket, alignment: 16)
-    private var socket: UDPSocket?
+    private let sockets: ServerSockets
+    private var uplink: UplinkWatch?
+    private var remote: Endpoint?
     private var tunHasMore = false
     private var socketHasMore = false
     private var hasRoutes = false
+    private var hasCheckedBuffers = false
     /// Set when the client stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
     /// Why the client stops, when nobody asked for it.
     private var failure: RunError?
 
-    init(_ configuration: ClientConfiguration) throws {
+    /// - Parameter qlog: the folder for qlogs, if any are wanted.
+    init(_ configuration: ClientConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
         do {
             raiseDescriptorLimit()
@@ -45,10 +56,15 @@ final class ClientProgram {
         } catch {
             throw RunError("\(error)")
         }
+        sockets = ServerSockets(loop: loop) { (local) throws(SystemError) in
+            try UDPSocket(
+                bind: local, mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
+        }
         let pool = BlockPool(byteLimit: configuration.limits.memory)
+        var settings = Self.settings(configuration, tun.offload)
+        settings.transport.qlog = qlogMaker(qlog, side: "client")
         engine = ClientEngine(
-            settings: Self.settings(configuration, tunOffloads: tun.offload.contains(.tso4)), pool: pool,
-            random: SystemRandom(), now: MonotonicClock.now)
+            settings: settings, pool: pool, random: SystemRandom(), now: MonotonicClock.now)
     }
 
     deinit { input.deallocate() }
@@ -59,14 +75,14 @@ final class ClientProgram {
         for address in configuration.tun.addresses where address.address.isIPv4 || ipv6IsAvailable() {
             try netlink.addAddress(address.address, prefixLength: address.prefixLength, index: index)
         }
-        try netlink.setUp(index, mtu: configuration.tun.mtu)
+        try netlink.setUp(index, mtu: configuration.tun.mtu, queueLength: Self.tunQueueLength)
         let routes = configuration.routes
         return try ClientRouting(
             netlink: netlink, interface: index, capture: routes.capture, exclude: routes.exclude, table: routes.table,
             mark: routes.mark, rulePriority: routes.priority)
     }
 
-    private static func settings(_ configuration: ClientConfiguration, tunOffloads: Bool) -> ClientSettings {
+    private static func settings(_ configuration: ClientConfiguration, _ offload: TunOffload) -> ClientSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -77,7 +93,13 @@ final class ClientProgram {
         settings.software = "penstock \(penstockVersion)"
         settings.flows.maximumFlows = configuration.limits.flows
         settings.flows.mtu = configuration.tun.mtu
-        settings.flows.offload = tunOffloads
+        settings.flows.offload = offload.contains(.tso4)
+        settings.flows.udpOffload = offload.contains(.uso4)
+        settings.flows.maximumAssociations = configuration.limits.associations
+        settings.flows.maximumAssociationsPerSource = configuration.limits.associations
+        // As much as one reading of the socket brings.
+        settings.flows.maximumQueuedDatagrams = 4_096
+        settings.flows.maximumQueuedDatagramBytes = 1 << 20
         settings.firstReconnectDelay = configuration.reconnect.firstDelay
         settings.maximumReconnectDelay = configuration.reconnect.maximumDelay
         configuration.quic.apply(to: &settings.transport)
@@ -92,6 +114,9 @@ final class ClientProgram {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
             try loop.onSignal([Signals.user2]) { [unowned self] _ in logFlows() }
+            sockets.onReadable = { [unowned self] in readSockets() }
+            uplink = try UplinkWatch(loop: loop, mark: configuration.routes.mark) { [unowned self] in uplinkChanged($0)
+            }
             try loop.add(tun.descriptor, Handler { [unowned self] _ in readTun() }, interest: .readable)
         } catch {
             throw RunError("\(error)")
@@ -119,9 +144,10 @@ final class ClientProgram {
     /// Everything that is to be done before the loop may sleep; answers when it must wake.
     private func turn() -> Instant? {
         if tunHasMore { readTun() }
-        if socketHasMore { readSocket() }
+        if socketHasMore { readSockets() }
         let now = MonotonicClock.now
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
+        sockets.expire(now: now)
         carryOutEvents()
         writeTun(now: now)
         flushSocket(now: now)
@@ -134,7 +160,7 @@ final class ClientProgram {
             loop.stop()
         }
         if tunHasMore || socketHasMore { return now }
-        return engine.nextDeadline
+        return earliest(engine.nextDeadline, sockets.nextDeadline)
     }
 
     private func stop() {
@@ -151,9 +177,12 @@ final class ClientProgram {
         tunHasMore = false
         let now = MonotonicClock.now
         do {
-            for _ in 0..<Self.budget {
+            var left = Self.tunBudget
+            while left > 0 {
                 guard let (count, header) = try tun.read(into: input) else { return }
                 engine.handlePacket(UnsafeRawBufferPointer(rebasing: input[..<count]), offload: header, now: now)
+                left -= max(count, Self.smallestCharge)
+                if engine.datagramsAreMany { flushSocket(now: now) }
             }
             tunHasMore = true
         } catch {
@@ -176,18 +205,15 @@ final class ClientProgram {
 
     // MARK: - The server
 
-    private func readSocket() {
-        guard let socket else { return }
+    private func readSockets() {
         let now = MonotonicClock.now
-        let local = socket.local
-        socketHasMore = socket.receive(
-            { datagram, from, _, ecn in
-                engine.handleDatagram(datagram, from: from, to: local, ecn: ecn, now: now)
-            }, budget: Self.budget)
+        socketHasMore = sockets.receive(budget: Self.budget) { datagram, from, to, ecn in
+            engine.handleDatagram(datagram, from: from, to: to, ecn: ecn, now: now)
+        }
     }
 
     private func flushSocket(now: Instant) {
-        guard let socket else { return }
+        guard let socket = sockets.current else { return }
         sender.send(on: socket, loop: loop, usesLocalAddress: false) { engine.nextBatch(into: $0, now: now) }
         if let error = sender.takeError() { engine.sendFailed(error, now: now) }
     }
@@ -200,6 +226,11 @@ final class ClientProgram {
             case .connected(let software):
                 locator.connected()
                 logger.info("connected", metadata: ["server": "\(configuration.server)", "software": "\(software)"])
+            case .moved:
+                sockets.forgetFormer()
+                logger.info("moved", metadata: ["to": "\(uplink?.route?.text ?? "?")"])
+            case .anotherSocketWanted:
+                move(now: MonotonicClock.now)
             case .disconnected(let reason, let delay):
                 locator.cancel()
                 logger.error("no tunnel: \(reason)", metadata: ["next-attempt-in": "\(milliseconds(delay))"])
@@ -223,7 +254,7 @@ final class ClientProgram {
     }
 
     /// Leads traffic into the tunnel, once. Not before the server's name was looked up: the tunnel would take the
-    /// question, and could not carry it.
+    /// question, and is not there yet to carry it.
     private func installRoutes() -> Bool {
         guard !hasRoutes else { return true }
         do {
@@ -239,24 +270,53 @@ final class ClientProgram {
 
     private func connect(to remote: Endpoint) {
         let now = MonotonicClock.now
-        if let old = socket { loop.remove(old.descriptor) }
         sender.clear()
         socketHasMore = false
+        self.remote = remote
+        uplink?.follow(remote.address, others: locator.addresses)
         do {
-            let any: IPAddress = remote.address.isIPv4 ? .v4(IPv4Address(0)) : .v6(IPv6Address(high: 0, low: 0))
-            let socket = try UDPSocket(
-                bind: Endpoint(any, 0), mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
-            try loop.add(
-                socket.descriptor,
-                // Writable needs nothing here: every turn flushes.
-                Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
-            self.socket = socket
+            let socket = try sockets.replace(from: source(towards: remote))
+            if !hasCheckedBuffers {
+                hasCheckedBuffers = true
+                for warning in socketBufferWarnings(socket) { logger.warning("\(warning)") }
+            }
             logger.debug("connecting", metadata: ["to": "\(remote)"])
             engine.connect(to: remote, local: socket.local, isLastAddress: locator.isExhausted, now: now)
         } catch {
-            socket = nil
             engine.connectFailed("\(error)", isLastAddress: locator.isExhausted, now: now)
         }
+    }
+
+    /// The network below has changed: the connection goes on over a socket of its own there.
+    private func uplinkChanged(_ change: UplinkWatch.Change) {
+        guard let remote, stopDeadline == nil else { return }
+        let now = MonotonicClock.now
+        switch change {
+        case .moved(let route):
+            logger.info("the network has changed", metadata: ["way": "\(route.text)"])
+            move(now: now)
+        case .onlyElsewhere:
+            engine.abandonPath("the server's address \(remote.address) cannot be reached any more", now: now)
+        }
+    }
+
+    private func move(now: Instant) {
+        guard let remote else { return }
+        do {
+            // What waits in the full socket is lost, as it would be on the former path.
+            sender.clear()
+            let socket = try sockets.move(to: source(towards: remote), now: now)
+            engine.migrate(to: socket.local, now: now)
+        } catch {
+            engine.abandonPath("\(error)", now: now)
+        }
+    }
+
+    /// The address that packets leave from. Not a wildcard where it is known: then the kernel would use the address of another
+    /// network as soon as it routes there, which the server takes for a move of its own.
+    private func source(towards remote: Endpoint) -> IPAddress {
+        if let source = uplink?.route?.source { return source }
+        return remote.address.isIPv4 ? .v4(IPv4Address(0)) : .v6(IPv6Address(high: 0, low: 0))
     }
 
     // MARK: - Statistics
@@ -264,6 +324,7 @@ final class ClientProgram {
     private func logStatistics() {
         let counters = engine.counters
         let flows = engine.flowCounters
+        let datagrams = engine.datagramCounters
         let connection = engine.connectionStatistics
         logger.info(
             "statistics",
@@ -278,9 +339,21 @@ final class ClientProgram {
                 "retransmissions": "\(flows.retransmissions)", "out_of_order": "\(flows.outOfOrder)",
                 "unsupported": "\(flows.unsupportedProtocol)", "blocks": "\(engine.pool.outstanding)",
                 "rtt_us": "\((connection?.smoothedRTT.nanoseconds ?? 0) / 1_000)",
-                "quic_lost": "\(connection?.lostPackets ?? 0)",
+                "quic_lost": "\(connection?.lostPackets ?? 0)", "migrations": "\(connection?.migrations ?? 0)",
+                "key_updates": "\(connection?.keyUpdates ?? 0)",
+                "associations_open": "\(engine.associationCount)",
+                "associations_opened": "\(datagrams.associationsOpened)",
+                "associations_refused": "\(datagrams.associationsRefused)",
+                "datagrams_sent": "\(datagrams.sent)", "datagrams_streamed": "\(datagrams.streamed)",
+                "datagrams_received": "\(datagrams.received)", "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_dropped":
+                    "\(datagrams.droppedForStream + (connection?.datagramsDropped ?? 0) + flows.datagramsDropped)",
+                "datagrams_without_tunnel": "\(datagrams.droppedWithoutTunnel)",
+                "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])
+        if let connection { logger.info("connection", metadata: ["figures": "\(connection)"]) }
     }
+
     /// A line for each flow, for each UDP association, for each counter of FlowNAT that is not zero, and for each gauge.
     private func logFlows() {
         var shown = 0

@@ -23,6 +23,9 @@ final class ServerLocator {
     /// Nothing more is to be tried after the address that was handed out last.
     var isExhausted: Bool { candidates.isEmpty }
 
+    /// All addresses that the server is known to have.
+    var addresses: [IPAddress] { known.map(\.address) }
+
     /// The next address to try; may look up the name first.
     func next(_ completion: @escaping (Result<Endpoint, ResolveError>) -> Void) {
         if !candidates.isEmpty { return completion(.success(candidates.removeFirst())) }

@@ -5,261 +5,154 @@ import QuicTransport
 import Sealing
 import Server
 
-/// The running server: a server engine between a UDP socket and the sockets that it dials.
+/// The running server: as many loops as the configuration says, each with a thread, a socket of the same port, and an
+/// engine of its own. They share nothing; the kernel takes each datagram to the loop that its connection ID names.
 final class ServerProgram {
-    /// Datagrams taken from the socket before the dialled sockets get their turn.
-    private static let budget = 256
-    /// Bytes read from a dialled socket at once.
-    private static let readSize = 64 << 10
+    /// A loop in the hands of its own thread: the others only post jobs to it.
+    private struct Remote: @unchecked Sendable {
+        private let loop: ServerLoop
+        private let mailbox: Mailbox
+
+        init(_ loop: ServerLoop) {
+            self.loop = loop
+            mailbox = loop.loop.mailbox
+        }
+
+        func post(_ job: @escaping @Sendable (ServerLoop) -> Void) { mailbox.post { [self] in job(loop) } }
+        func run() { loop.run() }
+    }
 
     private let configuration: ServerConfiguration
     private let logger = Logger(label: "server")
-    private let loop: EventLoop
-    private let socket: UDPSocket
-    private let engine: ServerEngine
-    private let sender = DatagramSender()
-    private let vectors = IOVectors(capacity: 64)
-    private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private let pin: [UInt8]
-    private var sockets: [OutboundSocket?] = []
-    private var socketHasMore = false
-    /// Set when the server stops: how long the last datagrams may wait for the socket.
-    private var stopDeadline: Instant?
+    private let sockets: [UDPSocket]
+    /// The first one runs on the main thread and takes the signals.
+    private let loops: [ServerLoop]
+    private var isStopping = false
 
-    init(_ configuration: ServerConfiguration) throws {
+    /// - Parameter qlog: the folder for qlogs, if any are wanted.
+    init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
-        let settings: ServerSettings
         do {
             let identity = try ServerIdentity(
                 certificateChainPEM: configuration.certificate.contents,
                 privateKeyPEM: configuration.privateKey.contents)
             pin = identity.pin
-            settings = Self.settings(configuration, identity)
+            let count = configuration.loops ?? processorCount
+            var settings = try Self.settings(configuration, identity, loops: count)
             raiseDescriptorLimit()
-            loop = try EventLoop()
-            socket = try UDPSocket(bind: configuration.listen, offload: configuration.quic.offload.offload)
+            sockets = try UDPSocket.steered(
+                bind: configuration.listen, count: count, offload: configuration.quic.offload.offload)
+            loops = try sockets.enumerated().map { index, socket in
+                settings.loop = UInt8(index)
+                // Each loop has its own: it is for one thread.
+                settings.transport.qlog = qlogMaker(qlog, side: "server")
+                return try ServerLoop(
+                    configuration, settings, socket: socket, memory: configuration.limits.memory / count)
+            }
+        } catch let error as RunError {
+            throw error
         } catch {
             throw RunError("\(error)")
         }
-        engine = ServerEngine(
-            settings: settings, pool: BlockPool(byteLimit: configuration.limits.memory), random: SystemRandom(),
-            now: MonotonicClock.now)
     }
 
-    deinit { input.deallocate() }
-
-    private static func settings(_ configuration: ServerConfiguration, _ identity: ServerIdentity) -> ServerSettings {
+    private static func settings(
+        _ configuration: ServerConfiguration, _ identity: ServerIdentity, loops: Int
+    ) throws(RunError) -> ServerSettings {
+        // Without a place to keep a secret, the private key stands in, which is secret, too.
+        let secret =
+            if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
+                configuration.privateKey.contents
+            }
         var settings = ServerSettings(
-            identity: identity, key: configuration.key.preSharedKey,
-            resetKey: DerivedSecret.resetKey(privateKey: configuration.privateKey.contents))
+            identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
+        settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock \(penstockVersion)"
         settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
-        settings.maximumConnections = configuration.limits.connections
         settings.maximumFlowsPerConnection = configuration.limits.flowsPerConnection
         settings.dialTimeout = configuration.dial.timeout
+        settings.maximumAssociationsPerConnection = configuration.limits.associationsPerConnection
+        settings.associationTimeout = configuration.udp.idleTimeout
+        settings.nameLookupTimeout = configuration.udp.nameLookupTimeout
         settings.alwaysRetry = configuration.alwaysRetry
         configuration.quic.apply(to: &settings.transport)
+        // What counts for all clients together is shared out: the loops know nothing of each other.
+        let share = { (total: Int) in (total + loops - 1) / loops }
+        settings.maximumConnections = share(configuration.limits.connections)
+        settings.maximumAssociations = share(configuration.limits.associations)
+        settings.maximumFlows = share(settings.maximumFlows)
         return settings
     }
 
     // MARK: - Running
 
     func run() throws {
+        let first = loops[0]
+        let others = loops.dropFirst().map(Remote.init)
+        var threads: [LoopThread] = []
         do {
-            try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
-            try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
-            // Writable needs nothing here: every turn flushes.
-            try loop.add(
-                socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } },
-                interest: .readable)
+            try first.loop.onSignal([Signals.interrupt]) { [unowned self] _ in stop(others) }
+            try first.loop.onSignal([Signals.terminate]) { [unowned self] _ in drain(others) }
+            try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
+            first.others = others.count
+            let main = Remote(first)
+            for (index, other) in others.enumerated() {
+                let thread = try LoopThread(name: "penstock-\(index + 1)") {
+                    other.run()
+                    main.post { $0.others -= 1 }
+                }
+                threads.append(thread)
+            }
         } catch {
             throw RunError("\(error)")
         }
         logger.info(
             "listening",
             metadata: [
-                "address": "\(configuration.listen)", "pin": "\(pinText(pin))",
-                "offload": "\(socket.usesSegmentation ? "on" : "off")",
+                "address": "\(configuration.listen)", "pin": "\(pinText(pin))", "loops": "\(loops.count)",
+                "offload": "\(sockets[0].usesSegmentation ? "on" : "off")",
             ])
-        if socket.receiveBuffer < UDPSocket.bufferSize {
-            logger.warning(
-                "the kernel granted a receive buffer of \(socket.receiveBuffer) bytes; set net.core.rmem_max to \(UDPSocket.bufferSize)"
-            )
-        }
-        loop.run { [self] in turn() }
-        logStatistics()
+        for warning in socketBufferWarnings(sockets[0]) { logger.warning("\(warning)") }
+        first.run()
+        for thread in threads { thread.join() }
+        var figures = ServerFigures()
+        for loop in loops { figures.add(loop.figures) }
+        figures.log(to: logger)
         logger.info("stopped")
     }
 
-    private func turn() -> Instant? {
-        if socketHasMore { readSocket() }
-        let now = MonotonicClock.now
-        if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
-        carryOutActions()
-        flush(now: now)
-        // Sending makes room on streams whose sockets were not read.
-        carryOutActions()
-        flush(now: now)
-        if let stopDeadline {
-            // The socket may be full, and the clients are still to be told.
-            if sender.isBlocked && now < stopDeadline { return stopDeadline }
-            loop.stop()
-        }
-        return socketHasMore ? now : engine.nextDeadline
+    /// The first time, flows may go on for a while; the second time ends them.
+    private func drain(_ others: [Remote]) {
+        guard configuration.drainTime > .zero, loops[0].drain() else { return stop(others) }
+        logger.info("draining", metadata: ["flows": "\(loops[0].figures.counters.flowsOpen)"])
+        for other in others { other.post { _ = $0.drain() } }
     }
 
-    private func stop() {
-        guard stopDeadline == nil else { return }
-        let now = MonotonicClock.now
-        stopDeadline = now + stopGrace
+    private func stop(_ others: [Remote]) {
+        guard !isStopping else { return }
+        isStopping = true
         logger.info("stopping")
-        engine.stop(now: now)
-    }
-
-    private func readSocket() {
-        let now = MonotonicClock.now
-        socketHasMore = socket.receive(
-            { datagram, from, to, ecn in engine.handleDatagram(datagram, from: from, to: to, ecn: ecn, now: now) },
-            budget: Self.budget)
-    }
-
-    private func flush(now: Instant) {
-        sender.send(on: socket, loop: loop, usesLocalAddress: true) { engine.nextBatch(into: $0, now: now) }
-    }
-
-    // MARK: - Actions
-
-    private func carryOutActions() {
-        while let action = engine.nextAction() {
-            switch action {
-            case .dial(let id, let destination): dial(id, destination)
-            case .write(let id): if let outbound = find(id) { write(outbound) }
-            case .finishWriting(let id): find(id)?.socket.shutdownWrite()
-            case .read(let id): if let outbound = find(id) { read(outbound) }
-            case .close(let id, let reset): if let outbound = find(id) { close(outbound, reset: reset) }
-            case .log(let notice): log(notice)
-            }
-        }
-    }
-
-    private func log(_ notice: ServerNotice) {
-        switch notice {
-        case .connected(let client, let software):
-            logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
-        case .authenticationFailed(let client):
-            logger.warning("authentication failed", metadata: ["client": "\(client)"])
-        case .disconnected(let client, let reason):
-            logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
-        }
-    }
-
-    // MARK: - Dialled sockets
-
-    private func find(_ id: OutboundID) -> OutboundSocket? {
-        guard id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id else { return nil }
-        return outbound
-    }
-
-    private func dial(_ id: OutboundID, _ destination: Endpoint) {
-        do {
-            let source: IPAddress? =
-                destination.address.isIPv4
-                ? configuration.dial.sourceIPv4.map(IPAddress.v4) : configuration.dial.sourceIPv6.map(IPAddress.v6)
-            let socket = try TCPSocket.dial(destination, from: source)
-            let outbound = OutboundSocket(id: id, socket: socket, program: self)
-            while sockets.count <= id.index { sockets.append(nil) }
-            sockets[id.index] = outbound
-            try loop.add(socket.descriptor, outbound)
-        } catch {
-            logger.debug("dial failed", metadata: ["destination": "\(destination)", "error": "\(error)"])
-            engine.dialFailed(id, DialFailure(NetworkFailure(errno: error.code)), now: MonotonicClock.now)
-        }
-    }
-
-    func dialSucceeded(_ outbound: OutboundSocket) {
-        engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
-    }
-
-    func dialFailed(_ outbound: OutboundSocket, errno: Int32) {
-        engine.dialFailed(outbound.id, DialFailure(NetworkFailure(errno: errno)), now: MonotonicClock.now)
-    }
-
-    func failed(_ outbound: OutboundSocket) { engine.socketFailed(outbound.id, now: MonotonicClock.now) }
-
-    func read(_ outbound: OutboundSocket) {
-        guard outbound.isConnected else { return }
-        let now = MonotonicClock.now
-        while true {
-            let room = engine.roomToRead(outbound.id)
-            guard room > 0 else { return }
-            switch outbound.socket.read(into: UnsafeMutableRawBufferPointer(rebasing: input[..<min(room, input.count)]))
-            {
-            case .bytes(let count):
-                engine.socketRead(outbound.id, UnsafeRawBufferPointer(rebasing: input[..<count]), now: now)
-            case .end: return engine.socketEnded(outbound.id, now: now)
-            case .wouldBlock: return
-            case .failed: return engine.socketFailed(outbound.id, now: now)
-            }
-        }
-    }
-
-    func write(_ outbound: OutboundSocket) {
-        guard outbound.isConnected else { return }
-        let now = MonotonicClock.now
-        while true {
-            vectors.clear()
-            engine.pendingRegions(outbound.id) { vectors.add($0) }
-            guard vectors.count > 0 else { return }
-            switch outbound.socket.write(vectors: vectors.vectors) {
-            case .bytes(let count): engine.wrote(outbound.id, count, now: now)
-            case .wouldBlock, .end: return
-            case .failed: return engine.socketFailed(outbound.id, now: now)
-            }
-        }
-    }
-
-    private func close(_ outbound: OutboundSocket, reset: Bool) {
-        loop.remove(outbound.socket.descriptor)
-        sockets[outbound.id.index] = nil
-        if reset {
-            outbound.socket.reset()
-        } else {
-            outbound.socket.close()
-        }
+        loops[0].stop()
+        for other in others { other.post { $0.stop() } }
     }
 
     // MARK: - Statistics
 
-    private func logStatistics() {
-        let counters = engine.counters
-        logger.info(
-            "statistics",
-            metadata: [
-                "connections_open": "\(counters.connectionsOpen)",
-                "connections_accepted": "\(counters.connectionsAccepted)",
-                "authentication_failures": "\(counters.authenticationFailures)",
-                "flows_open": "\(counters.flowsOpen)", "flows_opened": "\(counters.flowsOpened)",
-                "dials": "\(counters.dials)", "dials_succeeded": "\(counters.dialsSucceeded)",
-                "dials_failed": "\(counters.dialsFailed)", "dials_denied": "\(counters.dialsDenied)",
-                "flows_reset": "\(counters.flowsReset)", "bytes_sealed": "\(counters.bytesSealed)",
-                "bytes_opened": "\(counters.bytesOpened)", "sealing_failures": "\(counters.sealingFailures)",
-                "blocks": "\(engine.pool.outstanding)",
-            ])
-    }
-}
+    /// Asks the other loops one after the other, then writes the sum.
+    private func logStatistics(_ others: [Remote]) { Self.collect(Remote(loops[0]), others, loops[0].figures, logger) }
 
-extension DialFailure {
-    init(_ failure: NetworkFailure) {
-        self =
-            switch failure {
-            case .refused: .refused
-            case .networkUnreachable: .networkUnreachable
-            case .hostUnreachable: .hostUnreachable
-            case .timedOut: .timedOut
-            case .notAllowed: .notAllowed
-            case .outOfResources: .outOfResources
-            case .other: .other
-            }
+    private static func collect(
+        _ main: Remote, _ others: [Remote], _ figures: ServerFigures, _ logger: Logger
+    ) {
+        guard let next = others.first else { return figures.log(to: logger) }
+        let rest = Array(others.dropFirst())
+        next.post { loop in
+            var sum = figures
+            sum.add(loop.figures)
+            let known = sum
+            main.post { _ in collect(main, rest, known, logger) }
+        }
     }
 }

@@ -38,8 +38,6 @@ extension QuicSettings {
         settings.idleTimeout = idleTimeout
         settings.streamWindow = streamWindow
         settings.connectionWindow = connectionWindow
-        // No datagrams are spoken yet (docs/PROTOCOL.md).
-        settings.maximumDatagramPayload = 0
     }
 }
 

@@ -19,7 +19,7 @@ end_name_server() {
     rm -rf "/etc/netns/$client_ns"
 }
 
-# The tunnel takes everything, questions to the name server too, and it carries no UDP: the client must ask before its
+# The tunnel takes everything, questions to the name server too, and there is no tunnel yet: the client must ask before its
 # routes are up, and find a server that went away without asking again.
 case_server_by_name_is_found_again() {
     trap end_name_server EXIT

@@ -30,9 +30,9 @@ import Testing
         #expect([c.routes.table, c.routes.mark, c.routes.priority] == [20_563, 20_563, 5_200])
         #expect(c.quic.congestionControl == .bbr2)
         #expect([c.quic.idleTimeout, c.quic.keepAlive] == [.seconds(30), .seconds(10)])
-        #expect([c.quic.streamWindow, c.quic.connectionWindow] == [4 << 20, 192 << 20])
+        #expect([c.quic.streamWindow, c.quic.connectionWindow] == [32 << 20, 192 << 20])
         #expect([c.reconnect.firstDelay, c.reconnect.maximumDelay] == [.milliseconds(500), .seconds(30)])
-        #expect([c.limits.flows, c.limits.memory] == [4_096, 256 << 20])
+        #expect([c.limits.flows, c.limits.associations, c.limits.memory] == [4_096, 2_048, 256 << 20])
         #expect(c.logLevel == .info)
     }
 
@@ -48,7 +48,7 @@ import Testing
             quic: { congestion-control: cubic, offload: off, idle-timeout: 20s, keep-alive: 5s,
                     stream-window: 1MiB, connection-window: 2MiB }
             reconnect: { first-delay: 1s, maximum-delay: 2s }
-            limits: { flows: 10, memory: 16MiB }
+            limits: { flows: 10, udp-associations: 7, memory: 16MiB }
             log: { level: debug }
             """
         let c = try ClientConfiguration.parse(text, file: folder("c.yaml"))
@@ -65,7 +65,7 @@ import Testing
         #expect([c.quic.idleTimeout, c.quic.keepAlive] == [.seconds(20), .seconds(5)])
         #expect([c.quic.streamWindow, c.quic.connectionWindow] == [1 << 20, 2 << 20])
         #expect([c.reconnect.firstDelay, c.reconnect.maximumDelay] == [.seconds(1), .seconds(2)])
-        #expect([c.limits.flows, c.limits.memory] == [10, 16 << 20])
+        #expect([c.limits.flows, c.limits.associations, c.limits.memory] == [10, 7, 16 << 20])
         #expect(c.logLevel == .debug)
     }
 

@@ -25,7 +25,12 @@ import Testing
         #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty)
         #expect(s.quic == QuicSettings())
         #expect(!s.alwaysRetry)
+        #expect(s.drainTime == .seconds(5))
+        #expect(s.stateDirectory == nil)
+        #expect(s.loops == nil)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1_024, 4_096, 1 << 30])
+        #expect([s.limits.associations, s.limits.associationsPerConnection] == [16_384, 3_072])
+        #expect(s.udp.idleTimeout == .seconds(300) && s.udp.nameLookupTimeout == .seconds(30))
     }
 
     @Test func everyKeyIsRead() throws {
@@ -35,7 +40,12 @@ import Testing
                 dial: { timeout: 5s, source-ipv4: 203.0.113.7, source-ipv6: "2001:db8::7",
                         allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1] }
                 quic: { always-retry: true, offload: off, congestion-control: reno }
-                limits: { connections: 1, flows-per-connection: 2, memory: 2GiB }
+                udp: { idle-timeout: 2m, name-lookup-timeout: 5s }
+                drain-time: 0s
+                state-directory: state
+                loops: 3
+                limits: { connections: 1, flows-per-connection: 2, memory: 2GiB,
+                          udp-associations: 4, udp-associations-per-connection: 3 }
                 log: { level: trace }
                 """
         let s = try ServerConfiguration.parse(text, file: folder("s.yaml"))
@@ -47,6 +57,9 @@ import Testing
         #expect(s.dial.deny.map(\.description) == ["2001:db8::/32", "192.0.2.1/32"])
         #expect(s.alwaysRetry && s.quic.offload == .off && s.quic.congestionControl == .reno)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1, 2, 2 << 30])
+        #expect([s.limits.associations, s.limits.associationsPerConnection] == [4, 3])
+        #expect(s.udp.idleTimeout == .seconds(120) && s.udp.nameLookupTimeout == .seconds(5))
+        #expect(s.loops == 3)
         #expect(s.logLevel == .trace)
     }
 

@@ -1,0 +1,31 @@
+import Primitives
+
+/// Spreads what is sent over time (RFC 9002, section 7.7).
+///
+/// ngtcp2 0.12 paces too, but forgets with each batch what the one before still owed, and lets anything go that would be
+/// due within a millisecond. Packets that leave one by one, as acknowledgements of a slow line let them, were therefore
+/// never held back: BBR asked for half the rate to drain its queue and was not heard, and a standing queue as long as the
+/// path itself remained.
+struct Pacer {
+    /// How far ahead of its time a batch may leave, so that a fast connection is not woken up for every single one.
+    static let granularity = Interval.milliseconds(1)
+    /// Without a rate from congestion control: this much more than a window in a round trip.
+    static let headroom = 1.25
+
+    /// When everything sent so far has had its time.
+    private var settled = Instant(nanoseconds: 0)
+
+    /// When the next batch may leave.
+    var nextDeparture: Instant {
+        Instant(nanoseconds: settled.nanoseconds - min(settled.nanoseconds, UInt64(Self.granularity.nanoseconds)))
+    }
+
+    func allows(_ now: Instant) -> Bool { settled <= now + Self.granularity }
+
+    /// - Parameter rate: bytes a nanosecond.
+    mutating func sent(_ bytes: Int, rate: Double, now: Instant) {
+        guard rate > 0 else { return }
+        // At most a second, should a rate be next to nothing.
+        settled = max(settled, now) + .nanoseconds(Int64(min(Double(bytes) / rate, 1e9)))
+    }
+}

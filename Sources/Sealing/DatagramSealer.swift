@@ -1,0 +1,67 @@
+/// Seals one direction of one association's datagrams: each by itself, under a counter of its own, so that they open in
+/// any order and whichever are missing.
+///
+/// Sealing allocates nothing, but for a new key every 2^24 datagrams. Not for use by two threads at once.
+public final class DatagramSealer {
+    private let secret: SessionSecret
+    private let direction: Direction
+    private let stream: Int64
+    private let algorithm: Cipher
+    private var cipher: AEADContext
+    private var keyNumber: UInt64
+    /// Of the next datagram.
+    private(set) var counter: UInt64
+
+    /// - Parameter stream: the QUIC stream ID of the association, which the client has opened.
+    public convenience init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
+        self.init(secret: secret, direction: direction, stream: stream, cipher: cipher, startingAt: 0)
+    }
+
+    /// For tests that come near the limits of the counter.
+    init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher, startingAt counter: UInt64) {
+        precondition(stream >= 0 && stream % 4 == 0, "an association's stream is a bidirectional one of the client")
+        self.secret = secret
+        self.direction = direction
+        self.stream = stream
+        algorithm = cipher
+        self.counter = counter
+        keyNumber = counter >> DatagramFormat.keyLifetimeBits
+        self.cipher = AEADContext(
+            cipher, key: secret.datagramKey(direction: direction, stream: stream, number: keyNumber), operation: .seal)
+    }
+
+    /// Bytes of the next datagram, if `count` bytes are sealed in it.
+    public func sealedSize(_ count: Int) -> Int {
+        VariableLengthInteger.size(UInt64(stream / 4)) + VariableLengthInteger.size(counter) + count + Cipher.tagSize
+    }
+
+    /// Seals `payload` and `trailer`, one behind the other, as one datagram.
+    /// - Parameter output: has room for `sealedSize(payload.count + trailer.count)` bytes; may not overlap the payload.
+    /// - Returns: bytes written; nil when the counter has come to its end at 2^62, where the association must end too.
+    public func seal(
+        _ payload: UnsafeRawBufferPointer, _ trailer: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) -> Int? {
+        guard counter <= VariableLengthInteger.maximum else { return nil }
+        precondition(output.count >= sealedSize(payload.count + trailer.count), "no room for the sealed datagram")
+        if counter >> DatagramFormat.keyLifetimeBits != keyNumber { takeNextKey() }
+        let start = output.baseAddress!
+        var position = start + VariableLengthInteger.write(UInt64(stream / 4), to: start)
+        position += VariableLengthInteger.write(counter, to: position)
+        cipher.begin(nonce: (counter.littleEndian, 0))
+        cipher.authenticate(UnsafeRawBufferPointer(start: start, count: position - start))
+        cipher.update(payload, into: position)
+        position += payload.count
+        cipher.update(trailer, into: position)
+        position += trailer.count
+        cipher.finish(tag: position)
+        counter += 1
+        return position + Cipher.tagSize - start
+    }
+
+    private func takeNextKey() {
+        keyNumber = counter >> DatagramFormat.keyLifetimeBits
+        cipher = AEADContext(
+            algorithm, key: secret.datagramKey(direction: direction, stream: stream, number: keyNumber),
+            operation: .seal)
+    }
+}

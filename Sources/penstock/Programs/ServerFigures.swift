@@ -1,0 +1,62 @@
+import Logging
+import Primitives
+import QuicTransport
+import Server
+
+/// What one loop of a server has counted, or all of them together.
+struct ServerFigures: Sendable {
+    var counters = ServerCounters()
+    var datagrams = ServerDatagramCounters()
+    var datagramsDroppedForPath = 0
+    var totals = ConnectionStatistics()
+    var endpoint = QuicEndpoint.Counters()
+    /// Blocks of the pools in use.
+    var blocks = 0
+    var connections: [(client: Endpoint, figures: ConnectionStatistics)] = []
+
+    mutating func add(_ other: ServerFigures) {
+        counters.add(other.counters)
+        datagrams.add(other.datagrams)
+        datagramsDroppedForPath += other.datagramsDroppedForPath
+        totals.add(other.totals)
+        endpoint.add(other.endpoint)
+        blocks += other.blocks
+        connections += other.connections
+    }
+
+    func log(to logger: Logger) {
+        logger.info(
+            "statistics",
+            metadata: [
+                "migrations": "\(totals.migrations)", "paths_failed": "\(totals.pathsFailed)",
+                "key_updates": "\(totals.keyUpdates)", "tokens_given": "\(totals.tokensGiven)",
+                "tokens_known": "\(endpoint.knownTokens)", "retries_sent": "\(endpoint.retriesSent)",
+                "resets_sent": "\(endpoint.statelessResetsSent)", "refused": "\(endpoint.refused)",
+                "rare_frames": "\(totals.rareFramesReceived)", "library_bytes": "\(totals.libraryMemory)",
+                "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
+                "connections_open": "\(counters.connectionsOpen)",
+                "connections_accepted": "\(counters.connectionsAccepted)",
+                "authentication_failures": "\(counters.authenticationFailures)",
+                "flows_open": "\(counters.flowsOpen)", "flows_opened": "\(counters.flowsOpened)",
+                "dials": "\(counters.dials)", "dials_succeeded": "\(counters.dialsSucceeded)",
+                "dials_failed": "\(counters.dialsFailed)", "dials_denied": "\(counters.dialsDenied)",
+                "flows_reset": "\(counters.flowsReset)", "bytes_sealed": "\(counters.bytesSealed)",
+                "bytes_opened": "\(counters.bytesOpened)", "sealing_failures": "\(counters.sealingFailures)",
+                "blocks": "\(blocks)",
+                "associations_open": "\(datagrams.associationsOpen)",
+                "associations_opened": "\(datagrams.associationsOpened)",
+                "associations_expired": "\(datagrams.associationsExpired)",
+                "associations_refused": "\(datagrams.associationsRefusedByLimit)",
+                "datagrams_sent": "\(datagrams.sent)", "datagrams_received": "\(datagrams.received)",
+                "datagrams_streamed": "\(datagrams.streamed)", "datagrams_denied": "\(datagrams.denied)",
+                "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_dropped":
+                    "\(datagrams.droppedForOutbox + datagrams.droppedForStream + datagramsDroppedForPath)",
+                "datagrams_without_association": "\(datagrams.withoutAssociation)",
+                "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
+            ])
+        for (client, figures) in connections {
+            logger.info("connection", metadata: ["client": "\(client)", "figures": "\(figures)"])
+        }
+    }
+}

@@ -1,0 +1,239 @@
+import LinuxIO
+import Logging
+import Primitives
+import QuicTransport
+import Sealing
+import Server
+
+/// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
+final class ServerLoop {
+    /// Datagrams taken from the socket before the dialled sockets get their turn.
+    private static let budget = 256
+    /// Connections whose figures are told with the statistics.
+    private static let listedConnections = 100
+    /// Bytes read from a dialled socket at once.
+    private static let readSize = 64 << 10
+
+    let loop: EventLoop
+    /// Loops that must have ended before this one may, since it takes the signals.
+    var others = 0
+    private let configuration: ServerConfiguration
+    private let logger = Logger(label: "server")
+    private let socket: UDPSocket
+    private let engine: ServerEngine
+    private let sender = DatagramSender()
+    private let vectors = IOVectors(capacity: 64)
+    private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
+    private var sockets: [OutboundSocket?] = []
+    private let associations: AssociationSockets
+    private var socketHasMore = false
+    /// Set when the loop stops: how long the last datagrams may wait for the socket.
+    private var stopDeadline: Instant?
+
+    /// - Parameter settings: with this loop's number and its share of the limits.
+    init(_ configuration: ServerConfiguration, _ settings: ServerSettings, socket: UDPSocket, memory: Int) throws {
+        self.configuration = configuration
+        self.socket = socket
+        loop = try EventLoop()
+        engine = ServerEngine(
+            settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
+        associations = try AssociationSockets(
+            engine: engine, loop: loop, sourceIPv4: configuration.dial.sourceIPv4,
+            sourceIPv6: configuration.dial.sourceIPv6)
+        associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
+        // Writable needs nothing here: every turn flushes.
+        try loop.add(
+            socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
+    }
+
+    deinit { input.deallocate() }
+
+    // MARK: - Running
+
+    /// Runs until `stop`, or until it is drained.
+    func run() { loop.run { [self] in turn() } }
+
+    private func turn() -> Instant? {
+        if socketHasMore { readSocket() }
+        associations.readUnfinished()
+        let now = MonotonicClock.now
+        if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
+        carryOutActions()
+        associations.sendAll(now: now)
+        flush(now: now)
+        // Sending makes room on streams whose sockets were not read.
+        carryOutActions()
+        flush(now: now)
+        if engine.isDrained { stop() }
+        if let stopDeadline {
+            // The socket may be full, and the clients are still to be told.
+            if sender.isBlocked && now < stopDeadline { return stopDeadline }
+            if others == 0 { loop.stop() }
+        }
+        return socketHasMore || associations.hasUnfinished ? now : engine.nextDeadline
+    }
+
+    /// No new flows are taken, and old ones may go on for a while.
+    /// - Returns: false when it had been asked for that before.
+    func drain() -> Bool {
+        guard !engine.isDraining else { return false }
+        engine.drain(grace: configuration.drainTime, reason: "the server stops", now: MonotonicClock.now)
+        return true
+    }
+
+    func stop() {
+        guard stopDeadline == nil else { return }
+        let now = MonotonicClock.now
+        stopDeadline = now + stopGrace
+        engine.stop(now: now)
+    }
+
+    private func readSocket() {
+        let now = MonotonicClock.now
+        socketHasMore = socket.receive(
+            { datagram, from, to, ecn in engine.handleDatagram(datagram, from: from, to: to, ecn: ecn, now: now) },
+            budget: Self.budget)
+    }
+
+    private func flush(now: Instant) {
+        sender.send(on: socket, loop: loop, usesLocalAddress: true) { engine.nextBatch(into: $0, now: now) }
+    }
+
+    // MARK: - Actions
+
+    private func carryOutActions() {
+        while let action = engine.nextAction() {
+            switch action {
+            case .dial(let id, let destination): dial(id, destination)
+            case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
+            case .write(let id): if let outbound = find(id) { write(outbound) }
+            case .finishWriting(let id): find(id)?.socket.shutdownWrite()
+            case .read(let id): if let outbound = find(id) { read(outbound) }
+            case .close(let id, let reset):
+                if let outbound = find(id) {
+                    close(outbound, reset: reset)
+                } else {
+                    associations.close(id)
+                }
+            case .log(let notice): log(notice)
+            }
+        }
+    }
+
+    private func log(_ notice: ServerNotice) {
+        switch notice {
+        case .connected(let client, let software):
+            logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
+        case .authenticationFailed(let client):
+            logger.warning("authentication failed", metadata: ["client": "\(client)"])
+        case .disconnected(let client, let reason):
+            logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
+        }
+    }
+
+    // MARK: - Dialled sockets
+
+    private func find(_ id: OutboundID) -> OutboundSocket? {
+        guard id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id else { return nil }
+        return outbound
+    }
+
+    private func dial(_ id: OutboundID, _ destination: Endpoint) {
+        do {
+            let source: IPAddress? =
+                destination.address.isIPv4
+                ? configuration.dial.sourceIPv4.map(IPAddress.v4) : configuration.dial.sourceIPv6.map(IPAddress.v6)
+            let socket = try TCPSocket.dial(destination, from: source)
+            let outbound = OutboundSocket(id: id, socket: socket, owner: self)
+            while sockets.count <= id.index { sockets.append(nil) }
+            sockets[id.index] = outbound
+            try loop.add(socket.descriptor, outbound)
+        } catch {
+            logger.debug("dial failed", metadata: ["destination": "\(destination)", "error": "\(error)"])
+            engine.dialFailed(id, DialFailure(NetworkFailure(errno: error.code)), now: MonotonicClock.now)
+        }
+    }
+
+    func dialSucceeded(_ outbound: OutboundSocket) {
+        engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
+    }
+
+    func dialFailed(_ outbound: OutboundSocket, errno: Int32) {
+        engine.dialFailed(outbound.id, DialFailure(NetworkFailure(errno: errno)), now: MonotonicClock.now)
+    }
+
+    func failed(_ outbound: OutboundSocket) { engine.socketFailed(outbound.id, now: MonotonicClock.now) }
+
+    func read(_ outbound: OutboundSocket) {
+        guard outbound.isConnected else { return }
+        let now = MonotonicClock.now
+        while true {
+            let room = engine.roomToRead(outbound.id)
+            guard room > 0 else { return }
+            switch outbound.socket.read(into: UnsafeMutableRawBufferPointer(rebasing: input[..<min(room, input.count)]))
+            {
+            case .bytes(let count):
+                engine.socketRead(outbound.id, UnsafeRawBufferPointer(rebasing: input[..<count]), now: now)
+            case .end: return engine.socketEnded(outbound.id, now: now)
+            case .wouldBlock: return
+            case .failed: return engine.socketFailed(outbound.id, now: now)
+            }
+        }
+    }
+
+    func write(_ outbound: OutboundSocket) {
+        guard outbound.isConnected else { return }
+        let now = MonotonicClock.now
+        while true {
+            vectors.clear()
+            engine.pendingRegions(outbound.id) { vectors.add($0) }
+            guard vectors.count > 0 else { return }
+            switch outbound.socket.write(vectors: vectors.vectors) {
+            case .bytes(let count): engine.wrote(outbound.id, count, now: now)
+            case .wouldBlock, .end: return
+            case .failed: return engine.socketFailed(outbound.id, now: now)
+            }
+        }
+    }
+
+    private func close(_ outbound: OutboundSocket, reset: Bool) {
+        loop.remove(outbound.socket.descriptor)
+        sockets[outbound.id.index] = nil
+        if reset {
+            outbound.socket.reset()
+        } else {
+            outbound.socket.close()
+        }
+    }
+
+    // MARK: - Statistics
+
+    var figures: ServerFigures {
+        var result = ServerFigures()
+        result.counters = engine.counters
+        result.datagrams = engine.datagramCounters
+        result.datagramsDroppedForPath = engine.datagramsDroppedForPath
+        result.totals = engine.connectionTotals
+        result.endpoint = engine.endpointCounters
+        result.blocks = engine.pool.outstanding
+        engine.forEachConnection { client, statistics in
+            if result.connections.count < Self.listedConnections { result.connections.append((client, statistics)) }
+        }
+        return result
+    }
+}
+
+extension DialFailure {
+    init(_ failure: NetworkFailure) {
+        self =
+            switch failure {
+            case .refused: .refused
+            case .networkUnreachable: .networkUnreachable
+            case .hostUnreachable: .hostUnreachable
+            case .timedOut: .timedOut
+            case .notAllowed: .notAllowed
+            case .outOfResources: .outOfResources
+            case .other: .other
+            }
+    }
+}

@@ -1,0 +1,68 @@
+import Primitives
+import QuicTransport
+import SimNet
+import Testing
+
+/// What leaves is spread over time as congestion control asks for.
+@Suite struct PacingTests {
+    /// BBR asks for less than the line to drain the queue of its start, and must be heard also where each
+    /// acknowledgement lets just one packet go.
+    @Test(arguments: [CongestionControl.bbr, .bbr2])
+    func theQueueOfTheStartIsDrained(control: CongestionControl) throws {
+        var options = FairnessTests.narrow
+        options.client.congestionControl = control
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(16 << 20, seed: 9), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .milliseconds(150))
+        let start = pair.client.statistics.pacingRate
+        var slowest = Int.max
+        var ends = 0
+        for _ in 0..<100 {
+            pair.run(for: .milliseconds(10))
+            slowest = min(slowest, pair.client.statistics.pacingRate)
+            ends = pair.client.statistics.pacingRate
+        }
+        #expect(start * 8 > 100_000_000, "it begins with more than the line")
+        #expect(slowest * 8 < 40_000_000, "then drains")
+        #expect(ends * 8 > 40_000_000, "and goes on, which it does only once the queue is gone: \(ends * 8) bit/s")
+    }
+
+    /// Over any ten milliseconds no more leaves than the rate allows, a batch and a millisecond ahead of time.
+    @Test func noBurstsBeyondTheRate() throws {
+        let pair = try Pair(FairnessTests.narrow)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(16 << 20, seed: 9), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(1))
+        for _ in 0..<100 {
+            let before = pair.client.statistics
+            pair.run(for: .milliseconds(10))
+            let after = pair.client.statistics
+            let rate = Double(max(before.pacingRate, after.pacingRate))
+            let limit = rate * 0.011 + 10 * 1_452 + 3_000
+            #expect(Double(after.bytesSent - before.bytesSent) <= limit)
+        }
+    }
+
+    /// Acknowledgements and the answers to probes do not wait for their turn.
+    @Test func acknowledgementsAreNotHeldBack() throws {
+        let pair = try Pair(FairnessTests.narrow)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        pair.clientSide.keepsBytes = false
+        let up = try #require(pair.client.openStream())
+        pair.serverSide.answer = Pair.pattern(8 << 20, seed: 5)
+        pair.clientSide.send(Pair.pattern(8 << 20, seed: 4), on: up, pair.client)
+        pair.flush()
+        let start = pair.now
+        #expect(pair.run { $0.clientSide.closedSet.contains(up.id) && $0.serverSide.closedSet.contains(up.id) })
+        // 1.4 s at the rate of the line, in both directions at once.
+        #expect(pair.now - start < .seconds(3), "\(pair.now - start)")
+    }
+}

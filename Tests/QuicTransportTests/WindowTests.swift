@@ -1,0 +1,57 @@
+import Primitives
+import QuicTransport
+import SimNet
+import Testing
+
+/// How far a peer may send ahead: windows that begin small and grow as they are used.
+@Suite struct WindowTests {
+    /// 300 Mbit/s with 200 ms there and back need 7.5 MB in flight.
+    @Test func oneStreamFillsALongFatPath() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(100), rate: 300_000_000, queueLimit: 8 << 20)
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(40 << 20, seed: 4), on: stream, pair.client)
+        pair.flush()
+        #expect(pair.run { ($0.serverSide.receivedCount[stream.id] ?? 0) > 16 << 20 })
+        let start = pair.now
+        #expect(pair.run { $0.serverSide.finished.contains(stream.id) })
+        // 0.67 s at the line's rate; with the window that it began with, 4.8.
+        #expect(pair.now - start < .milliseconds(1_100), "\(pair.now - start)")
+    }
+
+    /// A reader that never reads holds what a window begins with, and no more.
+    @Test func anUnreadStreamHoldsLittle() throws {
+        let pair = try Pair()
+        try pair.connect()
+        pair.serverSide.passesOn = false
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(8 << 20, seed: 4), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(20))
+        #expect(pair.serverSide.receivedCount[stream.id] == TransportSettings.initialStreamWindow)
+    }
+
+    @Test func windowsStopAtTheirLimit() throws {
+        var options = Pair.Options()
+        options.server.streamWindow = 3 << 20
+        options.link = LinkConditions(delay: .milliseconds(100))
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(64 << 20, seed: 4), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(2))
+        // Now the reader sleeps.
+        pair.serverSide.passesOn = false
+        pair.run(for: .milliseconds(1))
+        let before = pair.serverSide.receivedCount[stream.id] ?? 0
+        pair.run(for: .seconds(5))
+        let more = (pair.serverSide.receivedCount[stream.id] ?? 0) - before
+        #expect(more <= 3 << 20 && more > 1 << 20, "\(more) bytes came to a reader that sleeps")
+    }
+}
