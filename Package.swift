@@ -31,6 +31,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -41,6 +42,7 @@ let package = Package(
             ]),
         .target(name: "CLinux"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CQRencode", linkerSettings: [.linkedLibrary("qrencode")]),
 
         module("Primitives", []),
         module("Packets", ["Primitives"]),
@@ -49,8 +51,10 @@ let package = Package(
         module("Tunnel", ["Primitives", "Sealing"]),
         module("QuicTransport", ["Primitives", "CNgtcp2"]),
         module("LinuxIO", ["Primitives", "Packets", "CLinux"]),
+        module("Users", ["Primitives"]),
+        module("UserStore", ["Primitives", "Users", "COpenSSL", .product(name: "GRDB", package: "GRDB.swift")]),
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
-        module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport"]),
+        module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport", "Users"]),
         module("SimNet", ["Primitives", "Packets"]),
         module(
             "Load",
@@ -62,7 +66,7 @@ let package = Package(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
-                "Load",
+                "Load", "Users", "UserStore", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -87,6 +91,9 @@ let package = Package(
         tests("SealingTests", ["Sealing", "COpenSSL", "Primitives", "SimNet"]),
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
         tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet", "TestSupport"]),
+        tests("UsersTests", ["Users", "Primitives", "SimNet"]),
+        tests(
+            "UserStoreTests", ["UserStore", "Users", "Primitives", .product(name: "GRDB", package: "GRDB.swift")]),
         tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
         tests(
             "EngineTests",
@@ -102,7 +109,8 @@ let package = Package(
         tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Load", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
+                "penstock", "Client", "Load", "Server", "Primitives", "Users", "UserStore",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ]

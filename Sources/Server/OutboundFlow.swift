@@ -34,6 +34,10 @@ final class OutboundFlow {
     var isPaused = false
     /// The program has been asked to write and has not emptied the queue yet.
     var isWriting = false
+    /// In the session's queue of those that wait for the user's rate.
+    var waits = EachWay(up: false, down: false)
+    /// Bytes of this flow in the user's sum of what is kept in memory.
+    var noted = 0
     /// The program has a socket for this flow.
     var hasSocket = false
 

@@ -67,6 +67,8 @@ public struct ServerDatagramCounters: Equatable, Sendable {
     public var failures = 0
     /// Datagrams of clients dropped because as many as may waited for the program.
     public var droppedForOutbox = 0
+    /// Datagrams, either way, dropped because they were beyond their user's rate.
+    public var droppedForRate = 0
     /// Datagrams dropped because as much as may waited on the association's stream.
     public var droppedForStream = 0
     /// Datagrams for clients that their connections dropped, as the path did not take them in time; those of connections
@@ -93,6 +95,7 @@ public struct ServerDatagramCounters: Equatable, Sendable {
         denied += other.denied
         failures += other.failures
         droppedForOutbox += other.droppedForOutbox
+        droppedForRate += other.droppedForRate
         droppedForStream += other.droppedForStream
         droppedForPath += other.droppedForPath
         withoutAssociation += other.withoutAssociation
@@ -127,6 +130,12 @@ public struct ServerCounters: Equatable, Sendable {
     /// Flows ended because what the client sent did not open, or made no sense.
     public var sealingFailures = 0
     public var flowsRefusedByLimit = 0
+    /// Flows ended because their user had as many bytes in memory as may be.
+    public var flowsCutByUserLimit = 0
+    /// How often a flow had to wait for its user's rate.
+    public var rateWaits = 0
+    /// Sessions ended because an administrator, or a limit, said so.
+    public var sessionsKicked = 0
 
     public init() {}
 
@@ -147,5 +156,8 @@ public struct ServerCounters: Equatable, Sendable {
         bytesOpened += other.bytesOpened
         sealingFailures += other.sealingFailures
         flowsRefusedByLimit += other.flowsRefusedByLimit
+        flowsCutByUserLimit += other.flowsCutByUserLimit
+        rateWaits += other.rateWaits
+        sessionsKicked += other.sessionsKicked
     }
 }

@@ -1,5 +1,6 @@
 import Primitives
 import Tunnel
+import Users
 
 /// What an outbound flow has besides, when it carries datagrams: one socket of the server, whoever the far ends are.
 final class ServerAssociation {
@@ -9,7 +10,7 @@ final class ServerAssociation {
     /// It has asked name servers alone so far.
     var isNameLookup: Bool
     /// The last far end that the policy was asked about, and its verdict.
-    private var asked: (endpoint: Endpoint, isAllowed: Bool)?
+    private var asked: (endpoint: Endpoint, version: Int, isAllowed: Bool)?
 
     init(channel: DatagramChannel, now: Instant) {
         self.channel = channel
@@ -30,13 +31,16 @@ final class ServerAssociation {
         if destination.port != Self.nameServicePort { isNameLookup = false }
     }
 
-    /// Whether datagrams to and from this far end pass: one of the association's family that the policy allows.
+    /// Whether datagrams to and from this far end pass: one of the association's family that the policy and the user's own
+    /// destinations allow.
     @inline(__always)
-    func allows(_ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy) -> Bool {
-        if let asked, asked.endpoint == endpoint { return asked.isAllowed }
+    func allows(_ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy, _ account: Account?) -> Bool {
+        let version = account?.destinationsVersion ?? 0
+        if let asked, asked.endpoint == endpoint, asked.version == version { return asked.isAllowed }
         let isAllowed =
             endpoint.address.isIPv4 == channel.requested.address.isIPv4 && policy().allows(endpoint)
-        asked = (endpoint, isAllowed)
+            && account?.allows(endpoint) ?? true
+        asked = (endpoint, version, isAllowed)
         return isAllowed
     }
 }

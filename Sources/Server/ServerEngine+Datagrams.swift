@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Tunnel
+import Users
 
 /// UDP: associations of clients, each with a socket of the program's.
 ///
@@ -15,7 +16,8 @@ extension ServerEngine {
     func beginAssociation(_ flow: OutboundFlow, _ destination: Endpoint, _ secret: SessionSecret) {
         let session = flow.session
         guard session.associations.count < settings.maximumAssociationsPerConnection,
-            datagramCounters.associationsOpen < settings.maximumAssociations
+            datagramCounters.associationsOpen < settings.maximumAssociations,
+            session.account?.associations.take() ?? true
         else {
             datagramCounters.associationsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
@@ -27,8 +29,11 @@ extension ServerEngine {
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1
         datagramCounters.associationsOpened += 1
+        guard beginDial(session) else {
+            datagramCounters.associationsRefusedByLimit += 1
+            return refuse(flow, .tooManyFlows)
+        }
         flow.hasSocket = true
-        session.dials += 1
         let deadline = last + settings.dialTimeout
         flow.phase = .dialling(deadline: deadline)
         scheduleDial(flow, deadline: deadline)
@@ -39,7 +44,7 @@ extension ServerEngine {
     public func datagramSocketOpened(_ id: OutboundID, bound: Endpoint?, now: Instant) {
         last = now
         guard let flow = flow(id), case .dialling = flow.phase, let association = flow.association else { return }
-        flow.session.dials -= 1
+        endDial(flow.session)
         flow.phase = .associated
         scheduleDial(flow, deadline: association.deadline(settings))
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
@@ -71,6 +76,7 @@ extension ServerEngine {
         flow.session.associations[flow.stream.id.rawValue] = nil
         if flow.session.latestAssociation === flow { flow.session.latestAssociation = nil }
         datagramCounters.associationsOpen -= 1
+        flow.session.account?.associations.giveBack()
     }
 
     // MARK: - Up
@@ -115,10 +121,11 @@ extension ServerEngine {
         // Clients have no failures to tell.
         guard case .payload(let destination) = message else { return }
         association.noteSent(to: destination, now: last)
-        guard association.allows(destination, settings.policy) else {
+        guard association.allows(destination, settings.policy, flow.session.account) else {
             datagramCounters.denied += 1
             return tell(.notAllowed, destination, flow, association)
         }
+        guard passes(count, .up, flow.session) else { return }
         datagramCounters.sent += 1
         counters.bytesOpened += UInt64(count)
         outbox.commit(count, flow.id, to: destination)
@@ -136,10 +143,11 @@ extension ServerEngine {
     ) {
         last = now
         guard let flow = flow(id), case .associated = flow.phase, let association = flow.association else { return }
-        guard association.allows(remote, settings.policy) else {
+        guard association.allows(remote, settings.policy, flow.session.account) else {
             datagramCounters.denied += 1
             return
         }
+        guard passes(payload.count, .down, flow.session) else { return }
         let connection = flow.session.connection
         markDirty(flow.session)
         guard let space = connection.datagramSpace(association.channel.sealedSize(payload.count, remote)) else {

@@ -1,6 +1,7 @@
 import Primitives
 import QuicTransport
 import Tunnel
+import Users
 
 /// What the program tells the engine of its sockets.
 extension ServerEngine {
@@ -9,7 +10,7 @@ extension ServerEngine {
         last = now
         guard let flow = flow(id), case .dialling = flow.phase else { return }
         flow.phase = .open
-        flow.session.dials -= 1
+        endDial(flow.session)
         counters.dialsSucceeded += 1
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
         guard flow.sealed.send(message: reply.encode(), to: flow.stream) else { return cut(flow, .resourceLimit) }
@@ -32,7 +33,7 @@ extension ServerEngine {
             flow.isPaused = true
             return 0
         }
-        return room
+        return min(room, roomOfUser(flow))
     }
 
     /// Sealed bytes that may wait on a stream now.
@@ -47,6 +48,8 @@ extension ServerEngine {
         guard let flow = flow(id), case .open = flow.phase else { return }
         let taken = flow.sealed.seal(bytes, to: flow.stream)
         counters.bytesSealed += UInt64(taken)
+        notePassed(taken, .down, flow.session)
+        noteBuffered(flow)
         markDirty(flow.session)
         // Bytes that were read cannot be given back to the socket.
         if taken < bytes.count { cut(flow, .resourceLimit) }
@@ -70,9 +73,16 @@ extension ServerEngine {
         cut(flow, .flowReset)
     }
 
-    /// The bytes that wait for the socket, where they lie. `body` returns false to stop.
+    /// The bytes that may be written to the socket now, where they lie. `body` returns false to stop.
     public func pendingRegions(_ id: OutboundID, _ body: (UnsafeRawBufferPointer) -> Bool) {
-        flow(id)?.queue.forEachRegion(body)
+        guard let flow = flow(id) else { return }
+        var room = roomToWrite(flow)
+        flow.queue.forEachRegion { region in
+            guard room > 0 else { return false }
+            let part = UnsafeRawBufferPointer(rebasing: region.prefix(room))
+            room -= part.count
+            return body(part)
+        }
     }
 
     /// The socket took so many of them.
@@ -80,6 +90,8 @@ extension ServerEngine {
         last = now
         guard let flow = flow(id) else { return }
         flow.queue.consume(count)
+        notePassed(count, .up, flow.session)
+        noteBuffered(flow)
         extendCredit(flow)
         if flow.queue.isEmpty {
             flow.isWriting = false

@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Tunnel
+import Users
 
 /// What the transport tells the engine of a client's streams.
 extension ServerEngine: QuicConnectionOwner {
@@ -23,7 +24,7 @@ extension ServerEngine: QuicConnectionOwner {
             session.control = (
                 stream, ControlStream(secret: secret, role: .server, cipher: settings.cipher, random: &random)
             )
-        case .open where !hasRoomForFlow(session):
+        case .open where !hasRoomForFlow(session) || !takeFlow(session):
             counters.flowsRefusedByLimit += 1
             turnAway(stream, of: connection, .resourceLimit)
         case .open(let secret):
@@ -61,6 +62,7 @@ extension ServerEngine: QuicConnectionOwner {
             return cut(flow, error == .outOfMemory ? .resourceLimit : .sealingFailed)
         }
         guard self.flow(of: stream) === flow else { return }
+        guard mayKeep(flow) else { return cut(flow, .resourceLimit) }
         if let association = flow.association {
             do {
                 try receiveRecords(flow, association)
@@ -101,7 +103,9 @@ extension ServerEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
-        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= unsentLimit / 2 else { return }
+        guard let flow = flow(of: stream) else { return }
+        noteBuffered(flow)
+        guard flow.isPaused, stream.unsent <= unsentLimit / 2 else { return }
         flow.isPaused = false
         append(.read(flow.id))
     }
@@ -152,15 +156,14 @@ extension ServerEngine: QuicConnectionOwner {
             guard case .open(let secret) = flow.session.phase else { return }
             return beginAssociation(flow, destination, secret)
         }
-        guard settings.policy.allows(destination) else {
+        guard settings.policy.allows(destination), flow.session.account?.allows(destination) ?? true else {
             counters.dialsDenied += 1
             return refuse(flow, .notAllowed)
         }
-        guard flow.session.dials < settings.maximumDialsPerConnection else {
+        guard beginDial(flow.session) else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
-        flow.session.dials += 1
         flow.hasSocket = true
         let deadline = last + settings.dialTimeout
         flow.phase = .dialling(deadline: deadline)

@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Tunnel
+import Users
 
 /// The server: UDP datagrams of many clients on one side, dialled sockets on the other. No system calls, no clock.
 ///
@@ -134,7 +135,7 @@ public final class ServerEngine {
             return
         }
         closeIfDrained(session)
-        if let deadline = earliest(session.connection.nextDeadline, session.helloDeadline) {
+        if let deadline = earliest(session.connection.nextDeadline, session.nextDeadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
     }
@@ -150,6 +151,7 @@ public final class ServerEngine {
             session.scheduled = nil
             if let real = session.connection.nextDeadline, real <= now { session.connection.handleTimeout(now: now) }
             if let until = session.helloDeadline, until <= now { refuse(session) }
+            if let until = session.turnDeadline, until <= now { giveTurns(session) }
             carryOutEvents(session)
             markDirty(session)
         }
@@ -234,7 +236,7 @@ public final class ServerEngine {
     }
 
     /// The connection is of no more use: its sockets are reset, its flows forgotten.
-    private func end(_ session: ServerSession, reason: String) {
+    func end(_ session: ServerSession, reason: String) {
         switch session.phase {
         case .ended: return
         case .open: append(.log(.disconnected(session.connection.remote, reason: reason)))
@@ -246,6 +248,7 @@ public final class ServerEngine {
             release(flow, reset: true)
         }
         session.flows.removeAll()
+        session.seat = nil
     }
 
     // MARK: - Actions
@@ -286,8 +289,10 @@ public final class ServerEngine {
 
     /// Forgets a flow and has its socket closed.
     func release(_ flow: OutboundFlow, reset: Bool) {
-        if case .dialling = flow.phase { flow.session.dials -= 1 }
+        if case .dialling = flow.phase { endDial(flow.session) }
         forgetAssociation(flow)
+        forgetBuffered(flow)
+        flow.session.account?.flows.giveBack()
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)

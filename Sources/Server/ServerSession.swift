@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Tunnel
+import Users
 
 /// One client's connection.
 final class ServerSession {
@@ -20,6 +21,14 @@ final class ServerSession {
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
+    /// The user's place and account, from login to the end.
+    var seat: Seat? {
+        didSet { account = seat?.account }
+    }
+    private(set) var account: Account?
+    /// Flows that wait until the user's rates let them go on, and when the next one gets its turn.
+    var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
+    var turnDeadline: Instant?
     /// Those of the flows that carry UDP, by their stream.
     var associations: [Int64: OutboundFlow] = [:]
     /// The one of the client's last datagram: they come in bursts.
@@ -30,6 +39,12 @@ final class ServerSession {
     var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
     var scheduled: Instant?
+
+    /// When the engine has to look after this session, whatever the connection says.
+    var nextDeadline: Instant? {
+        if case .ended = phase { return nil }
+        return earliest(helloDeadline, turnDeadline)
+    }
 
     /// When a client that has not said hello is sent away.
     var helloDeadline: Instant? {

@@ -11,7 +11,7 @@ struct Penstock: ParsableCommand {
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self, UserCommand.self,
             LoadCommand.self, VersionCommand.self,
         ])
 }

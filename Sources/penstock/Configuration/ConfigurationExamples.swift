@@ -62,6 +62,11 @@ let serverConfigurationExample = """
     # are told at once, and known again. When left out, that hangs on the private key, and changes with it.
     # state-directory: /var/lib/penstock
 
+    # The database of users that 'penstock user' keeps; see docs/USERS.md.
+    # users:
+    #   database: /var/lib/penstock/users.db
+    #   require: []                   # what every client must show: any of key, password, certificate; [] is one of them
+
     dial:
       timeout: 60s                    # for a destination to answer
       # source-ipv4: 203.0.113.7      # addresses that connections come from

@@ -130,6 +130,9 @@ final class ConfigurationSection {
     /// A directory that a setting names; nil when it was left out. It need not exist.
     func directory(_ key: String) -> String? { optional(key, .path).map(document.resolve) }
 
+    /// A path of the file, where a relative one starts at the file's folder.
+    func resolve(_ path: String) -> String { document.resolve(path) }
+
     // MARK: Problems
 
     /// Notes a problem with the value of a key that was read before, or with its absence.

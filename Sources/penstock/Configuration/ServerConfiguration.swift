@@ -49,6 +49,8 @@ struct ServerConfiguration: Sendable {
     var drainTime = Interval.seconds(5)
     /// Where the server keeps what must outlive it; nil for nowhere.
     var stateDirectory: String?
+    /// Who may come in; nil where no database of users is named.
+    var users: UserSettings?
     var limits = Limits()
     var logLevel = Logger.Level.info
 }
@@ -83,6 +85,7 @@ extension ServerConfiguration {
         let loops = root.optional("loops", .integer(1...64))
         let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
         let stateDirectory = root.directory("state-directory")
+        let users = root.optionalSection("users").flatMap(UserSettings.init)
         let limits = Limits(root.section("limits"))
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
@@ -93,7 +96,7 @@ extension ServerConfiguration {
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
             udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
-            stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
+            stateDirectory: stateDirectory, users: users, limits: limits, logLevel: logLevel)
     }
 }
 

@@ -1,0 +1,197 @@
+import Primitives
+import QuicTransport
+import Tunnel
+import Users
+
+/// What a user may have: counts, rates, quota. All loops look at the same `Account`, which tells them together what they may do.
+///
+/// Rates hold where bytes leave the server for good: up at the write to the dialled socket, down at the read from it. What a client
+/// sends faster than that waits in its flow's queue, so its credit is not renewed, whatever number of streams or sessions it opens.
+/// Datagrams beyond the rate are dropped. A flow that has to wait stands in a queue of its session, and gets its turn in order.
+extension ServerEngine {
+    /// How often a flow looks again whether its user's buffered bytes have become fewer: other loops may hold them.
+    private static let bufferPause = Interval.milliseconds(20)
+
+    // MARK: - Counts
+
+    /// Notes a flow of the user, unless there are as many as may be.
+    func takeFlow(_ session: ServerSession) -> Bool { session.account?.flows.take() ?? true }
+
+    /// Notes a dial under way, unless there are as many as may be.
+    func beginDial(_ session: ServerSession) -> Bool {
+        guard session.dials < settings.maximumDialsPerConnection, session.account?.halfOpen.take() ?? true else {
+            return false
+        }
+        session.dials += 1
+        return true
+    }
+
+    func endDial(_ session: ServerSession) {
+        session.dials -= 1
+        session.account?.halfOpen.giveBack()
+    }
+
+    /// Notes what the flow keeps in memory now, for the user's sum.
+    func noteBuffered(_ flow: OutboundFlow) {
+        guard let account = flow.session.account, flow.noted != 0 || account.bufferedBytes.limit != nil else { return }
+        let held = flow.queue.count + flow.queue.staged + flow.stream.unsent
+        account.bufferedBytes.adjust(by: held - flow.noted)
+        flow.noted = held
+    }
+
+    /// The same when nothing is kept any more.
+    func forgetBuffered(_ flow: OutboundFlow) {
+        guard flow.noted != 0 else { return }
+        flow.session.account?.bufferedBytes.adjust(by: -flow.noted)
+        flow.noted = 0
+    }
+
+    /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, so that there is nothing left but
+    /// to end the flow.
+    func mayKeep(_ flow: OutboundFlow) -> Bool {
+        noteBuffered(flow)
+        guard let account = flow.session.account, flow.noted > 0, account.bufferedBytes.isFull else { return true }
+        counters.flowsCutByUserLimit += 1
+        return false
+    }
+
+    // MARK: - Rates
+
+    /// Bytes that may be written to the socket now. With none, the flow waits for its turn.
+    func roomToWrite(_ flow: OutboundFlow) -> Int {
+        guard let account = flow.session.account, account.up.isLimited else { return .max }
+        let room = account.up.room(now: last)
+        if room == 0 && !flow.queue.isEmpty { wait(flow, .up, until: account.up.opens(now: last)) }
+        return room
+    }
+
+    /// Bytes that the user's limits let be read from the socket now. With none, the flow waits for its turn.
+    func roomOfUser(_ flow: OutboundFlow) -> Int {
+        guard let account = flow.session.account else { return .max }
+        if account.bufferedBytes.isFull {
+            wait(flow, .down, until: last + Self.bufferPause)
+            return 0
+        }
+        guard account.down.isLimited else { return .max }
+        let room = account.down.room(now: last)
+        if room == 0 { wait(flow, .down, until: account.down.opens(now: last)) }
+        return room
+    }
+
+    /// Notes bytes of a stream that have passed.
+    func notePassed(_ count: Int, _ direction: Account.Direction, _ session: ServerSession) {
+        guard let account = session.account, !account.pass(count, direction, now: last) else { return }
+        spend(session)
+    }
+
+    /// Whether a datagram passes; one beyond the rate is lost, as on a path of that rate.
+    @inline(__always)
+    func passes(_ count: Int, _ direction: Account.Direction, _ session: ServerSession) -> Bool {
+        guard let account = session.account else { return true }
+        guard account.take(count, direction, now: last) else {
+            datagramCounters.droppedForRate += 1
+            return false
+        }
+        if account.isQuotaSpent { spend(session) }
+        return true
+    }
+
+    // MARK: - Turns
+
+    private func wait(_ flow: OutboundFlow, _ direction: Account.Direction, until: Instant) {
+        guard !flow.waits[direction] else { return }
+        flow.waits[direction] = true
+        let session = flow.session
+        forgetGone(session, direction)
+        session.waiting[direction].append(flow.id)
+        counters.rateWaits += 1
+        // Not in this very moment: what is asked for now was just refused.
+        session.turnDeadline = earliest(session.turnDeadline, max(until, last + .microseconds(1)))
+        markDirty(session)
+    }
+
+    /// Flows that end while they wait stay in the queue; before it is twice as long as the flows that may wait, they go.
+    private func forgetGone(_ session: ServerSession, _ direction: Account.Direction) {
+        let count = session.waiting[direction].count
+        guard count >= 2 * settings.maximumFlowsPerConnection else { return }
+        for _ in 0..<count {
+            if let id = session.waiting[direction].popFirst(), flow(id) != nil { session.waiting[direction].append(id) }
+        }
+    }
+
+    /// Gives the flow that has waited longest its turn, in each direction. One at a time: it may take all there is, and the others keep
+    /// their places.
+    func giveTurns(_ session: ServerSession) {
+        session.turnDeadline = nil
+        guard let account = session.account else { return }
+        giveTurn(session, .up, account.up.room(now: last) > 0, opens: account.up.opens(now: last))
+        if account.bufferedBytes.isFull {
+            giveTurn(session, .down, false, opens: last + Self.bufferPause)
+        } else {
+            giveTurn(session, .down, account.down.room(now: last) > 0, opens: account.down.opens(now: last))
+        }
+    }
+
+    private func giveTurn(_ session: ServerSession, _ direction: Account.Direction, _ hasRoom: Bool, opens: Instant) {
+        var next = opens
+        if hasRoom {
+            while let id = session.waiting[direction].popFirst() {
+                guard let flow = flow(id) else { continue }
+                flow.waits[direction] = false
+                switch direction {
+                case .up: append(.write(id))
+                case .down: append(.read(id))
+                }
+                break
+            }
+            next = last
+        }
+        guard session.waiting[direction].count > 0 else { return }
+        session.turnDeadline = earliest(session.turnDeadline, max(next, last + .microseconds(1)))
+    }
+
+    // MARK: - The end of a session
+
+    /// The user's quota is spent.
+    private func spend(_ session: ServerSession) { kick(session, "the quota of this month is spent") }
+
+    /// Ends the sessions of a user that this loop has.
+    /// - Parameters:
+    ///   - account: `Account.id`.
+    ///   - reason: for the client's log.
+    public func kick(account: Int64, reason: String, now: Instant) {
+        last = now
+        for session in sessions {
+            if let session, session.account?.id == account { kick(session, reason) }
+        }
+    }
+
+    private func kick(_ session: ServerSession, _ reason: String) {
+        guard case .open = session.phase else { return }
+        counters.sessionsKicked += 1
+        tell(session, .kick(code: TunnelErrorCode.kicked.rawValue, reason: reason))
+        end(session, reason: reason)
+        close(session, .kicked, "")
+    }
+}
+
+/// One thing for each direction.
+struct EachWay<Value> {
+    var up: Value
+    var down: Value
+
+    subscript(direction: Account.Direction) -> Value {
+        get {
+            switch direction {
+            case .up: up
+            case .down: down
+            }
+        }
+        _modify {
+            switch direction {
+            case .up: yield &up
+            case .down: yield &down
+            }
+        }
+    }
+}

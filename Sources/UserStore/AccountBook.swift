@@ -1,0 +1,160 @@
+import Primitives
+import Users
+
+/// The accounts of those who are, or were lately, logged in, kept in step with the database: what an administrator changes goes into
+/// them, what they have used goes into the database.
+///
+/// For one thread, which may wait for the disk.
+public struct AccountBook {
+    /// Somebody's sessions are to end.
+    public struct Kick: Hashable, Sendable {
+        /// `Account.id`
+        public let account: Int64
+        public let name: UserName
+        /// For the client and the log.
+        public let reason: String
+    }
+
+    public enum Answer: Sendable {
+        case seat(Seat, UserLimits)
+        case tooManySessions
+        case quotaSpent
+    }
+
+    /// How long the account of somebody who has left is kept, with what is owed to the rate.
+    public static let memory = Interval.seconds(600)
+
+    private struct Entry {
+        let account: Account
+        var kicks: Int
+        var expires: Int64?
+        var quota: Int?
+        /// The last moment at which there was a session.
+        var seen: Instant
+        /// The sessions that there are have been told to end for the quota.
+        var isSpent = false
+    }
+
+    private let store: UserStore
+    private var entries: [Int64: Entry] = [:]
+    private var month: Month
+
+    /// - Parameter unixSeconds: seconds since 1970, UTC; so everywhere here.
+    public init(store: UserStore, unixSeconds: Int64) {
+        self.store = store
+        month = Month(unixSeconds: unixSeconds)
+    }
+
+    /// Accounts that are kept.
+    public var count: Int { entries.count }
+
+    // MARK: - Logins
+
+    /// Gives a user who was let in a place.
+    public mutating func admit(_ user: User, unixSeconds: Int64, now: Instant) throws(UserStoreError) -> Answer {
+        if entries[user.id] == nil {
+            let account = Account(id: user.id, name: user.name, limits: user.limits)
+            entries[user.id] = Entry(account: account, kicks: user.kicks, quota: nil, seen: now)
+        }
+        guard var entry = entries[user.id] else { return .tooManySessions }
+        try apply(user, to: &entry, Month(unixSeconds: unixSeconds))
+        entry.seen = now
+        entries[user.id] = entry
+        guard !entry.account.isQuotaSpent else { return .quotaSpent }
+        guard let seat = Seat(entry.account) else { return .tooManySessions }
+        return .seat(seat, user.limits)
+    }
+
+    private func apply(_ user: User, to entry: inout Entry, _ month: Month) throws(UserStoreError) {
+        entry.account.apply(user.limits)
+        entry.expires = user.expires
+        entry.quota = user.limits.monthlyQuota
+        try setQuota(&entry, month)
+    }
+
+    /// What is left is counted anew: what the database has, and what has not been written yet.
+    private func setQuota(_ entry: inout Entry, _ month: Month) throws(UserStoreError) {
+        guard let quota = entry.quota else { return entry.account.set(quotaLeft: nil) }
+        let used = try store.usage(of: entry.account.id, in: month)
+        let pending = entry.account.takeUsage()
+        entry.account.giveBack(pending)
+        let (left, overflow) = quota.subtractingReportingOverflow(used.total)
+        let (rest, again) = left.subtractingReportingOverflow(pending.total)
+        entry.account.set(quotaLeft: overflow || again ? 0 : rest)
+        if !entry.account.isQuotaSpent { entry.isSpent = false }
+    }
+
+    // MARK: - Changes
+
+    /// To be called several times a second.
+    /// - Returns: whose sessions are to end.
+    public mutating func look(unixSeconds: Int64, now: Instant) throws(UserStoreError) -> [Kick] {
+        var kicks: [Kick] = []
+        let month = Month(unixSeconds: unixSeconds)
+        if try store.hasChanged() {
+            for id in entries.keys.sorted() { try renew(id, month, &kicks) }
+        } else if month != self.month {
+            // What was used before midnight belongs to the month before.
+            try write(in: self.month)
+            for id in Array(entries.keys) {
+                guard var entry = entries[id] else { continue }
+                try setQuota(&entry, month)
+                entries[id] = entry
+            }
+        }
+        self.month = month
+        for (id, entry) in entries {
+            let isThere = entry.account.sessions.count > 0
+            if isThere { entries[id]?.seen = now }
+            if isThere, let expires = entry.expires, expires <= unixSeconds {
+                entries[id]?.expires = nil  // said once; the login finds it in the database
+                kicks.append(Kick(account: id, name: entry.account.name, reason: "the account has expired"))
+            }
+            if isThere, entry.account.isQuotaSpent, !entry.isSpent {
+                entries[id]?.isSpent = true
+                kicks.append(
+                    Kick(account: id, name: entry.account.name, reason: "the quota of this month is spent"))
+            }
+        }
+        return kicks
+    }
+
+    /// One user may have changed.
+    private mutating func renew(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) throws(UserStoreError) {
+        guard var entry = entries[id] else { return }
+        func kick(_ reason: String) { kicks.append(Kick(account: id, name: entry.account.name, reason: reason)) }
+        guard let user = try store.user(id: id) else {
+            entries[id] = nil
+            return kick("the account was removed")
+        }
+        try apply(user, to: &entry, month)
+        if user.isDisabled {
+            kick("the account was disabled")
+        } else if user.kicks != entry.kicks {
+            kick("an administrator ended the session")
+        }
+        entry.kicks = user.kicks
+        entries[id] = entry
+    }
+
+    // MARK: - Usage
+
+    /// Writes what was used since the last time, in one transaction, and forgets who has been away for long. What cannot be
+    /// written is kept for the next time.
+    public mutating func write(unixSeconds: Int64, now: Instant) throws(UserStoreError) {
+        try write(in: month)
+        entries = entries.filter { _, entry in
+            entry.account.sessions.count > 0 || now - entry.seen < Self.memory
+        }
+    }
+
+    private func write(in month: Month) throws(UserStoreError) {
+        let usages = entries.values.map { (account: $0.account, usage: $0.account.takeUsage()) }
+        do throws(UserStoreError) {
+            try store.record(usages.map { ($0.account.id, $0.usage) }, in: month)
+        } catch {
+            for (account, usage) in usages { account.giveBack(usage) }
+            throw error
+        }
+    }
+}
