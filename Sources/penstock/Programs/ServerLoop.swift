@@ -26,6 +26,7 @@ final class ServerLoop {
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private var sockets: [OutboundSocket?] = []
     private let associations: AssociationSockets
+    private let clients: ClientList
     private var socketHasMore = false
     /// Set when the loop stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
@@ -34,6 +35,7 @@ final class ServerLoop {
     init(_ configuration: ServerConfiguration, _ settings: ServerSettings, socket: UDPSocket, memory: Int) throws {
         self.configuration = configuration
         self.socket = socket
+        clients = ClientList(configuration.clients)
         loop = try EventLoop()
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
@@ -104,6 +106,8 @@ final class ServerLoop {
     private func carryOutActions() {
         while let action = engine.nextAction() {
             switch action {
+            case .login(let id, let request): decide(id, request)
+            case .loggedOut: break
             case .dial(let id, let destination): dial(id, destination)
             case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
             case .write(let id): if let outbound = find(id) { write(outbound) }
@@ -122,12 +126,23 @@ final class ServerLoop {
 
     private func log(_ notice: ServerNotice) {
         switch notice {
-        case .connected(let client, let software):
-            logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
+        case .connected(let client, let user, let software):
+            logger.info(
+                "client connected", metadata: ["client": "\(client)", "user": "\(user)", "software": "\(software)"])
+        case .loginRefused(let client, let refusal):
+            logger.warning("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .disconnected(let client, let reason):
             logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
+        }
+    }
+
+    private func decide(_ id: SessionID, _ request: LoginRequest) {
+        let now = MonotonicClock.now
+        switch clients.decide(request) {
+        case .success(let admission): engine.admit(id, admission, now: now)
+        case .failure(let refusal): engine.refuse(id, refusal, now: now)
         }
     }
 
