@@ -13,7 +13,7 @@ extension ServerEngine {
 
     /// The request of an association. Its destination says the family; whether it may be sent to is asked with each
     /// datagram.
-    func beginAssociation(_ flow: OutboundFlow, _ destination: Endpoint, _ secret: SessionSecret) {
+    func beginAssociation(_ flow: OutboundFlow, _ destination: Endpoint, _ keys: SessionKeys) {
         let session = flow.session
         guard session.associations.count < settings.maximumAssociationsPerConnection,
             datagramCounters.associationsOpen < settings.maximumAssociations,
@@ -23,8 +23,7 @@ extension ServerEngine {
             return refuse(flow, .tooManyFlows)
         }
         let stream = flow.stream.id.rawValue
-        let channel = DatagramChannel(
-            secret: secret, stream: stream, role: .server, cipher: settings.cipher, requested: destination)
+        let channel = DatagramChannel(keys: keys, stream: stream, role: .server, requested: destination)
         flow.association = ServerAssociation(channel: channel, now: last)
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1

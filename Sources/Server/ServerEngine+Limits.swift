@@ -17,6 +17,8 @@ extension ServerEngine {
     /// Notes a flow of the user, unless there are as many as may be.
     func takeFlow(_ session: ServerSession) -> Bool { session.account?.flows.take() ?? true }
 
+    func giveBackFlow(_ session: ServerSession) { session.account?.flows.giveBack() }
+
     /// Notes a dial under way, unless there are as many as may be.
     func beginDial(_ session: ServerSession) -> Bool {
         guard session.dials < settings.maximumDialsPerConnection, session.account?.halfOpen.take() ?? true else {
@@ -124,6 +126,7 @@ extension ServerEngine {
     func giveTurns(_ session: ServerSession) {
         session.turnDeadline = nil
         guard let account = session.account else { return }
+        guard !session.isSpent else { return kick(session.id, reason: "the quota of this month is spent", now: last) }
         giveTurn(session, .up, account.up.room(now: last) > 0, opens: account.up.opens(now: last))
         if account.bufferedBytes.isFull {
             giveTurn(session, .down, false, opens: last + Self.bufferPause)
@@ -153,7 +156,13 @@ extension ServerEngine {
     // MARK: - The end of a session
 
     /// The user's quota is spent.
-    private func spend(_ session: ServerSession) { kick(session, "the quota of this month is spent") }
+    private func spend(_ session: ServerSession) {
+        guard case .open = session.phase, !session.isSpent else { return }
+        session.isSpent = true
+        // Not in the midst of what has just passed: its flow is still at work.
+        session.turnDeadline = last
+        markDirty(session)
+    }
 
     /// Ends the sessions of a user that this loop has.
     /// - Parameters:
@@ -162,16 +171,8 @@ extension ServerEngine {
     public func kick(account: Int64, reason: String, now: Instant) {
         last = now
         for session in sessions {
-            if let session, session.account?.id == account { kick(session, reason) }
+            if let session, session.account?.id == account { kick(session.id, reason: reason, now: now) }
         }
-    }
-
-    private func kick(_ session: ServerSession, _ reason: String) {
-        guard case .open = session.phase else { return }
-        counters.sessionsKicked += 1
-        tell(session, .kick(code: TunnelErrorCode.kicked.rawValue, reason: reason))
-        end(session, reason: reason)
-        close(session, .kicked, "")
     }
 }
 

@@ -27,6 +27,9 @@ public final class ServerEngine {
     let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
     var sessions: [ServerSession?] = []
+    private var sessionGeneration: UInt32 = 0
+    /// Clients that the program has yet to decide about.
+    var pendingLogins = 0
     var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
@@ -77,10 +80,10 @@ public final class ServerEngine {
 
     private func adopt(_ connection: QuicConnection) {
         let index = sessions.firstIndex { $0 == nil } ?? sessions.count
+        sessionGeneration &+= 1
         let session = ServerSession(
-            connection: connection, index: index,
-            abandonedFlows: RateBudget(
-                burst: settings.abandonedFlowBurst, perSecond: settings.abandonedFlowsPerSecond, now: last))
+            connection: connection, id: SessionID(index: index, generation: sessionGeneration), settings: settings,
+            now: last)
         if index == sessions.count { sessions.append(nil) }
         sessions[index] = session
         connection.context = index
@@ -135,7 +138,8 @@ public final class ServerEngine {
             return
         }
         closeIfDrained(session)
-        if let deadline = earliest(session.connection.nextDeadline, session.nextDeadline) {
+        closeIfHeard(session)
+        if let deadline = earliest(session.connection.nextDeadline, session.deadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
     }
@@ -150,8 +154,13 @@ public final class ServerEngine {
             guard let session = sessions[Int(slot)], session.scheduled == deadline else { continue }
             session.scheduled = nil
             if let real = session.connection.nextDeadline, real <= now { session.connection.handleTimeout(now: now) }
-            if let until = session.helloDeadline, until <= now { refuse(session) }
+            switch session.phase {
+            case .exchanging(let deadline) where deadline <= now: failAuthentication(session)
+            case .loggingIn(let deadline) where deadline <= now: loginTimedOut(session)
+            case .handshaking, .exchanging, .loggingIn, .open, .ended: break
+            }
             if let until = session.turnDeadline, until <= now { giveTurns(session) }
+            wipeOldKeysIfDue(session)
             carryOutEvents(session)
             markDirty(session)
         }
@@ -217,18 +226,11 @@ public final class ServerEngine {
     }
 
     private func established(_ session: ServerSession) {
-        guard
-            let exporter = session.connection.exportKeyingMaterial(
-                label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
-        else {
-            return close(session, .internalError, "no exporter")
-        }
-        session.phase = .awaitingHello(
-            SessionSecret(psk: settings.key, exporter: exporter), deadline: last + settings.helloTimeout)
+        session.phase = .exchanging(deadline: last + settings.helloTimeout)
     }
 
-    /// The client does not have the key, or says nothing.
-    func refuse(_ session: ServerSession) {
+    /// The client does not know the server's key, does not speak the protocol, or says nothing.
+    func failAuthentication(_ session: ServerSession) {
         counters.authenticationFailures += 1
         append(.log(.authenticationFailed(session.connection.remote)))
         close(session, .authenticationFailed, "")
@@ -239,8 +241,11 @@ public final class ServerEngine {
     func end(_ session: ServerSession, reason: String) {
         switch session.phase {
         case .ended: return
-        case .open: append(.log(.disconnected(session.connection.remote, reason: reason)))
-        case .handshaking, .awaitingHello: break
+        case .open:
+            append(.log(.disconnected(session.connection.remote, reason: reason)))
+            append(.loggedOut(session.id))
+        case .loggingIn: pendingLogins -= 1
+        case .handshaking, .exchanging: break
         }
         session.phase = .ended
         for index in session.flows {
@@ -249,6 +254,7 @@ public final class ServerEngine {
         }
         session.flows.removeAll()
         session.seat = nil
+        session.turnDeadline = nil
     }
 
     // MARK: - Actions
@@ -261,7 +267,7 @@ public final class ServerEngine {
 
     func hasRoomForFlow(_ session: ServerSession) -> Bool {
         // The transport counts streams; a flow may outlive its stream while its socket does not take the last bytes.
-        session.flows.count < settings.maximumFlowsPerConnection && counters.flowsOpen < settings.maximumFlows
+        session.flows.count < session.maximumFlows && counters.flowsOpen < settings.maximumFlows
     }
 
     func insertFlow(session: ServerSession, stream: QuicStream, sealed: FlowStream) -> OutboundFlow {
@@ -292,7 +298,7 @@ public final class ServerEngine {
         if case .dialling = flow.phase { endDial(flow.session) }
         forgetAssociation(flow)
         forgetBuffered(flow)
-        flow.session.account?.flows.giveBack()
+        giveBackFlow(flow.session)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)

@@ -150,3 +150,9 @@ public final class Seat: Sendable {
 
     deinit { account.sessions.giveBack() }
 }
+
+/// A seat is itself and no other one.
+extension Seat: Hashable {
+    public static func == (a: Seat, b: Seat) -> Bool { a === b }
+    public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}

@@ -115,8 +115,8 @@ final class TunnelChannel: FlowChannel {
         case .resourceLimit: fail(isConnected ? .outOfResources : .tooManyFlows)
         case .policyDenied: fail(.notAllowed)
         case .shuttingDown, .kicked: fail(.tunnelLost)
-        case .noError, .flowReset, .notReading, .authenticationFailed, .protocolViolation, .sealingFailed, .flowIdle,
-            .internalError, nil:
+        case .noError, .flowReset, .notReading, .authenticationFailed, .suiteNotAllowed, .protocolViolation,
+            .sealingFailed, .flowIdle, .internalError, nil:
             fail(.reset)
         }
     }

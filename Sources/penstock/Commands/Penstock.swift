@@ -11,8 +11,9 @@ struct Penstock: ParsableCommand {
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self, UserCommand.self,
-            LoadCommand.self, VersionCommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PublicKeyCommand.self,
+            ConfigCommand.self, UserCommand.self, ShareCommand.self, ImportCommand.self, LoadCommand.self,
+            VersionCommand.self,
         ])
 }
 

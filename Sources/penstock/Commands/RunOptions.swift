@@ -4,7 +4,13 @@ import Logging
 /// The options that `server` and `client` share.
 struct RunOptions: ParsableArguments {
     @Option(name: [.short, .long], help: ArgumentHelp("The YAML configuration file.", valueName: "file"))
-    var config: String
+    var config: String?
+
+    /// For commands that need the file.
+    func requiredConfig() throws -> String {
+        guard let config else { throw ValidationError("Missing expected argument '--config <file>'") }
+        return config
+    }
 
     @Option(
         help: ArgumentHelp(

@@ -5,9 +5,12 @@ struct ServerCommand: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
+    func validate() throws { _ = try options.requiredConfig() }
+
     func run() throws {
+        let file = try options.requiredConfig()
         let configuration =
-            try loadOrExit { () throws(ConfigurationError) in try .load(options.config) }
+            try loadOrExit { () throws(ConfigurationError) in try .load(file) }
             as ServerConfiguration
         startLogging(level: options.logLevel ?? configuration.logLevel)
         try ServerProgram(configuration, qlog: options.qlog).run()

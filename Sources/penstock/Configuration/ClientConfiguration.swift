@@ -1,5 +1,7 @@
 import Logging
 import Primitives
+import Sealing
+import Tunnel
 
 /// What `penstock client` reads from its file, parsed and checked.
 struct ClientConfiguration: Sendable {
@@ -44,6 +46,13 @@ struct ClientConfiguration: Sendable {
         var maximumDelay = Interval.seconds(30)
     }
 
+    /// When fresh keys are made.
+    struct Rekey: Sendable {
+        var interval = Interval.seconds(3_600)
+        /// Bytes of both directions.
+        var bytes = 64 << 30
+    }
+
     struct Limits: Sendable {
         var flows = 4_096
         /// UDP associations: ports of applications that send datagrams.
@@ -56,8 +65,13 @@ struct ClientConfiguration: Sendable {
     /// Name that the certificate must have, and that is sent in the TLS handshake.
     var serverName: String
     var trust: Trust
-    var key: SharedKey
-    var cipher = CipherSetting.aes256Gcm
+    /// The server's public key inside the tunnel.
+    var serverKey: PublicKey
+    /// The client's own; another one each time where nil.
+    var key: KeyPair?
+    var login: UserLogin?
+    var cipher = CipherChoice.auto
+    var rekey = Rekey()
     var tun = Tun()
     var routes = Routes()
     var quic = QuicSettings.ofClient
@@ -85,8 +99,12 @@ extension ClientConfiguration {
         let server = root.required("server", .hostAndPort, sample: "vpn.example.org:4433")
         let serverName = root.optional("server-name", .hostName)
         let trust = Trust(root)
-        let key = root.sharedKey()
-        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let serverKey = root.required(
+            "server-key", .publicKey, sample: "BASE64, as 'penstock keygen' printed it on the server")
+        let key = root.has("key-file") ? root.privateKey("key-file", sample: "client.key") : nil
+        let login = root.login()
+        let cipher = root.value("cipher", .choice, default: CipherChoice.auto)
+        let rekey = Rekey(root.section("rekey"))
         let tun = Tun(root.section("tun"))
         let routes = Routes(root.section("routes"))
         let quicSection = root.section("quic")
@@ -97,12 +115,13 @@ extension ClientConfiguration {
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
 
-        guard document.problems.isEmpty, let server, let trust, let key else {
+        guard document.problems.isEmpty, let server, let trust, let serverKey else {
             throw ConfigurationError(document.problems)
         }
         return ClientConfiguration(
-            server: server, serverName: serverName ?? server.host.description, trust: trust, key: key, cipher: cipher,
-            tun: tun, routes: routes, quic: quic, reconnect: reconnect, limits: limits, logLevel: logLevel)
+            server: server, serverName: serverName ?? server.host.description, trust: trust,
+            serverKey: serverKey, key: key, login: login, cipher: cipher, rekey: rekey, tun: tun, routes: routes,
+            quic: quic, reconnect: reconnect, limits: limits, logLevel: logLevel)
     }
 }
 
@@ -182,6 +201,14 @@ extension ClientConfiguration.Reconnect {
                     + "longer than 'reconnect.maximum-delay' of \(durationText(maximumDelay))",
                 remedy: "make it the shorter one")
         }
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ClientConfiguration.Rekey {
+    init(_ section: ConfigurationSection) {
+        interval = section.value("interval", .duration(.seconds(60)...(.seconds(86_400))), default: interval)
+        bytes = section.value("bytes", .size((1 << 20)...(1 << 40)), default: bytes)
         section.refuseUnknownKeys()
     }
 }

@@ -7,8 +7,13 @@ let clientConfigurationExample = """
     trust:                            # exactly one of the two
       ca-file: ca.crt                 # certificates of the authority that signed the server's
       # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # of the server's public key
-    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
-    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+    server-key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="   # the server's public key; 'penstock keygen' printed it
+    # key-file: client.key            # from 'penstock keygen', mode 0600; another key each time when left out
+    # login: { user: alice, password-file: password }   # for servers that ask for it; the file's mode is 0600
+    cipher: auto                      # auto (the faster one here), aes-256-gcm or chacha20-poly1305
+    rekey:                            # fresh keys are made
+      interval: 1h                    # after so long
+      bytes: 64GiB                    # or after so many bytes
 
     tun:
       name: penstock0
@@ -52,8 +57,9 @@ let serverConfigurationExample = """
     listen: "[::]:4433"               # UDP; [::] takes IPv4 as well
     certificate-file: server.crt      # PEM, the server's own certificate first
     private-key-file: server.key      # PEM, mode 0600
-    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
-    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+    key-file: tunnel.key              # from 'penstock keygen', mode 0600; clients have its public key
+    ciphers: [aes-256-gcm, chacha20-poly1305]   # a client chooses one of these
+    clients: []                       # who may come in: a line '- { name: laptop, key: BASE64 }' for each public key
 
     # loops: 4                        # threads; one for each processor where nothing is said
     drain-time: 5s                    # after SIGTERM, for flows to end by themselves; no new ones are taken
@@ -65,6 +71,7 @@ let serverConfigurationExample = """
     # The database of users that 'penstock user' keeps; see docs/USERS.md.
     # users:
     #   database: /var/lib/penstock/users.db
+    #   address: vpn.example.org:4433 # where clients find this server, for the links of 'penstock share'
     #   require: []                   # what every client must show: any of key, password, certificate; [] is one of them
 
     dial:

@@ -1,5 +1,6 @@
 import Logging
 import Primitives
+import Sealing
 
 /// What `penstock server` reads from its file, parsed and checked.
 struct ServerConfiguration: Sendable {
@@ -13,6 +14,11 @@ struct ServerConfiguration: Sendable {
         var allow: [IPPrefix] = []
         /// Destinations refused on top of the built-in list (loopback, private, link-local, multicast, …).
         var deny: [IPPrefix] = []
+    }
+
+    struct KnownClient: Hashable, Sendable {
+        var name: String
+        var key: PublicKey
     }
 
     struct UDP: Sendable {
@@ -36,8 +42,12 @@ struct ServerConfiguration: Sendable {
     var listen: Endpoint
     var certificate: LoadedFile
     var privateKey: LoadedFile
-    var key: SharedKey
-    var cipher = CipherSetting.aes256Gcm
+    /// By its public key clients know the server inside the tunnel.
+    var key: KeyPair
+    /// Those that a client may choose from.
+    var ciphers = CipherSetting.allCases
+    /// Clients that may come in by their key alone.
+    var clients: [KnownClient] = []
     var dial = Dial()
     var udp = UDP()
     var quic = QuicSettings()
@@ -74,8 +84,12 @@ extension ServerConfiguration {
         let listen = root.required("listen", .endpoint, sample: "\"[::]:4433\"")
         let certificate = root.pemFile("certificate-file", label: "CERTIFICATE", sample: "server.crt")
         let privateKey = root.pemFile("private-key-file", label: "PRIVATE KEY", sample: "server.key", for: .ownerOnly)
-        let key = root.sharedKey()
-        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let key = root.privateKey("key-file", sample: "tunnel.key")
+        let ciphers = root.list("ciphers", .choice, default: CipherSetting.allCases)
+        if ciphers.isEmpty, root.has("ciphers") {
+            root.refuse("ciphers", "'ciphers' allows none", remedy: "write [aes-256-gcm, chacha20-poly1305]")
+        }
+        let clients = root.knownClients()
         let dial = Dial(root.section("dial"))
         let udp = UDP(root.section("udp"))
         let quicSection = root.section("quic")
@@ -94,8 +108,9 @@ extension ServerConfiguration {
             throw ConfigurationError(document.problems)
         }
         return ServerConfiguration(
-            listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
+            listen: listen, certificate: certificate, privateKey: privateKey, key: key, ciphers: ciphers,
+            clients: clients, dial: dial, udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops,
+            drainTime: drainTime,
             stateDirectory: stateDirectory, users: users, limits: limits, logLevel: logLevel)
     }
 }
@@ -108,6 +123,25 @@ extension ServerConfiguration.Dial {
         allow = section.list("allow", .prefix, default: allow)
         deny = section.list("deny", .prefix, default: deny)
         section.refuseUnknownKeys()
+    }
+}
+
+extension ConfigurationSection {
+    /// `clients: [{ name: laptop, key: BASE64 }]`.
+    func knownClients() -> [ServerConfiguration.KnownClient] {
+        var clients: [ServerConfiguration.KnownClient] = []
+        for section in optionalSections("clients") ?? [] {
+            let clientName = section.required("name", .userName, sample: "laptop")
+            let key = section.required("key", .publicKey, sample: "BASE64, as 'penstock keygen' printed it")
+            section.refuseUnknownKeys()
+            guard let clientName, let key else { continue }
+            if let other = clients.first(where: { $0.key == key }) {
+                section.refuse(
+                    "key", "'clients' has this key already, for \(printable(other.name))", remedy: "remove one")
+            }
+            clients.append(.init(name: clientName, key: key))
+        }
+        return clients
     }
 }
 

@@ -6,6 +6,8 @@ struct UserSettings: Hashable, Sendable {
     var database: String
     /// What every client must show; when empty, one of anything is enough.
     var required: [LoginFactor] = []
+    /// Where clients find the server, for the links of 'penstock share'.
+    var address: HostAndPort?
 }
 
 extension UserSettings {
@@ -13,6 +15,7 @@ extension UserSettings {
     init?(_ section: ConfigurationSection) {
         let database = section.required("database", .path, sample: "/var/lib/penstock/users.db")
         required = section.list("require", .choice, default: [])
+        address = section.optional("address", .hostAndPort)
         section.refuseUnknownKeys()
         guard let database else { return nil }
         self.database = section.resolve(database)

@@ -4,6 +4,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Tunnel
 
 /// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
 final class ServerLoop {
@@ -26,14 +27,22 @@ final class ServerLoop {
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private var sockets: [OutboundSocket?] = []
     private let associations: AssociationSockets
+    private let clients: ClientList
+    /// Decides about those who are not in the list; nil where nobody else may come in.
+    private let desk: LoginDesk?
     private var socketHasMore = false
     /// Set when the loop stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
 
     /// - Parameter settings: with this loop's number and its share of the limits.
-    init(_ configuration: ServerConfiguration, _ settings: ServerSettings, socket: UDPSocket, memory: Int) throws {
+    init(
+        _ configuration: ServerConfiguration, _ settings: ServerSettings, socket: UDPSocket, memory: Int,
+        desk: LoginDesk?
+    ) throws {
         self.configuration = configuration
+        self.desk = desk
         self.socket = socket
+        clients = ClientList(configuration.clients)
         loop = try EventLoop()
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
@@ -104,6 +113,8 @@ final class ServerLoop {
     private func carryOutActions() {
         while let action = engine.nextAction() {
             switch action {
+            case .login(let id, let request): decide(id, request)
+            case .loggedOut: break
             case .dial(let id, let destination): dial(id, destination)
             case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
             case .write(let id): if let outbound = find(id) { write(outbound) }
@@ -122,14 +133,42 @@ final class ServerLoop {
 
     private func log(_ notice: ServerNotice) {
         switch notice {
-        case .connected(let client, let software):
-            logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
+        case .connected(let client, let user, let software):
+            logger.info(
+                "client connected", metadata: ["client": "\(client)", "user": "\(user)", "software": "\(software)"])
+        case .loginRefused(let client, let refusal):
+            logger.warning("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .disconnected(let client, let reason):
             logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
         }
     }
+
+    private func decide(_ id: SessionID, _ request: LoginRequest) {
+        let decision = clients.decide(request)
+        guard case .failure = decision, let desk else { return answer(id, decision) }
+        let place = Place(loop: self)
+        let mailbox = loop.mailbox
+        // An answer that finds the mailbox full is lost, and the engine asks the client to come later.
+        desk.ask(request) { decision in mailbox.post { place.loop.answer(id, decision) } }
+    }
+
+    /// This loop in the hands of a thread that only passes it on.
+    private struct Place: @unchecked Sendable {
+        unowned let loop: ServerLoop
+    }
+
+    private func answer(_ id: SessionID, _ decision: Result<Admission, LoginRefusal>) {
+        let now = MonotonicClock.now
+        switch decision {
+        case .success(let admission): engine.admit(id, admission, now: now)
+        case .failure(let refusal): engine.refuse(id, refusal, now: now)
+        }
+    }
+
+    /// Ends the sessions that an account has here.
+    func kick(account: Int64, reason: String) { engine.kick(account: account, reason: reason, now: MonotonicClock.now) }
 
     // MARK: - Dialled sockets
 

@@ -4,6 +4,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import UserStore
 
 /// The running server: as many loops as the configuration says, each with a thread, a socket of the same port, and an
 /// engine of its own. They share nothing; the kernel takes each datagram to the loop that its connection ID names.
@@ -18,7 +19,8 @@ final class ServerProgram {
             mailbox = loop.loop.mailbox
         }
 
-        func post(_ job: @escaping @Sendable (ServerLoop) -> Void) { mailbox.post { [self] in job(loop) } }
+        @discardableResult
+        func post(_ job: @escaping @Sendable (ServerLoop) -> Void) -> Bool { mailbox.post { [self] in job(loop) } }
         func run() { loop.run() }
     }
 
@@ -28,6 +30,8 @@ final class ServerProgram {
     private let sockets: [UDPSocket]
     /// The first one runs on the main thread and takes the signals.
     private let loops: [ServerLoop]
+    /// Where clients log in that the configuration does not list; nil without a database of users.
+    private let desk: LoginDesk?
     private var isStopping = false
 
     /// - Parameter qlog: the folder for qlogs, if any are wanted.
@@ -43,12 +47,14 @@ final class ServerProgram {
             raiseDescriptorLimit()
             sockets = try UDPSocket.steered(
                 bind: configuration.listen, count: count, offload: configuration.quic.offload.offload)
+            let desk = try configuration.users.map { try LoginDesk($0) }
+            self.desk = desk
             loops = try sockets.enumerated().map { index, socket in
                 settings.loop = UInt8(index)
                 // Each loop has its own: it is for one thread.
                 settings.transport.qlog = qlogMaker(qlog, side: "server")
                 return try ServerLoop(
-                    configuration, settings, socket: socket, memory: configuration.limits.memory / count)
+                    configuration, settings, socket: socket, memory: configuration.limits.memory / count, desk: desk)
             }
         } catch let error as RunError {
             throw error
@@ -66,9 +72,9 @@ final class ServerProgram {
                 configuration.privateKey.contents
             }
         var settings = ServerSettings(
-            identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
+            identity: identity, keyPair: configuration.key, resetKey: DerivedSecret.resetKey(from: secret))
         settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
-        settings.cipher = configuration.cipher.cipher
+        settings.ciphers = configuration.ciphers.map(\.cipher)
         settings.software = "penstock \(penstockVersion)"
         settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
         settings.maximumFlowsPerConnection = configuration.limits.flowsPerConnection
@@ -98,6 +104,10 @@ final class ServerProgram {
             try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
             first.others = others.count
             let main = Remote(first)
+            let all = [main] + others
+            try desk?.start { item in
+                all.allSatisfy { $0.post { $0.kick(account: item.account, reason: item.reason) } }
+            }
             for (index, other) in others.enumerated() {
                 let thread = try LoopThread(name: "penstock-\(index + 1)") {
                     other.run()
@@ -117,6 +127,7 @@ final class ServerProgram {
         for warning in socketBufferWarnings(sockets[0]) { logger.warning("\(warning)") }
         first.run()
         for thread in threads { thread.join() }
+        desk?.stop()
         var figures = ServerFigures()
         for loop in loops { figures.add(loop.figures) }
         figures.log(to: logger)
@@ -141,7 +152,10 @@ final class ServerProgram {
     // MARK: - Statistics
 
     /// Asks the other loops one after the other, then writes the sum.
-    private func logStatistics(_ others: [Remote]) { Self.collect(Remote(loops[0]), others, loops[0].figures, logger) }
+    private func logStatistics(_ others: [Remote]) {
+        desk?.logFigures()
+        Self.collect(Remote(loops[0]), others, loops[0].figures, logger)
+    }
 
     private static func collect(
         _ main: Remote, _ others: [Remote], _ figures: ServerFigures, _ logger: Logger
