@@ -137,7 +137,10 @@ final class ServerLoop {
             logger.info(
                 "client connected", metadata: ["client": "\(client)", "user": "\(user)", "software": "\(software)"])
         case .loginRefused(let client, let refusal):
-            logger.warning("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
+            // The desk has a line of its own, with the user's name.
+            logger.log(
+                level: desk == nil ? .warning : .debug, "login refused",
+                metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .disconnected(let client, let reason):
