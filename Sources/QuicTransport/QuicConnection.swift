@@ -56,6 +56,8 @@ public final class QuicConnection {
     var streams: [Int64: QuicStream] = [:]
     @exclusivity(unchecked) var schedule = SendSchedule()
     let link = ConnectionLink()
+    /// How far the peer may send ahead on all streams together.
+    var window: ReceiveWindow
     var datagrams: DatagramQueue
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
@@ -164,7 +166,10 @@ public final class QuicConnection {
         latest = now
         keysUsedSince = now
         datagrams = DatagramQueue(limit: settings.datagramQueueLimit, patience: settings.datagramPatience)
-        datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
+        window = ReceiveWindow(
+            initial: settings.startConnectionWindow, limit: settings.connectionWindow, now: now)
+        datagramTurn = QuicStream(
+            id: StreamID(rawValue: -1), link: link, pool: pool, window: ReceiveWindow(initial: 0, limit: 0, now: now))
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
         scratchPath = .allocate(capacity: 1)
