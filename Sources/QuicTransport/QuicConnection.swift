@@ -36,6 +36,8 @@ public final class QuicConnection {
     public static let maximumBatchBytes = 65_535 - 40 - 8
     /// What pacing allows for so long may leave in one batch.
     static let burstTime = Interval.milliseconds(1)
+    /// Packets that may leave at once at any rate.
+    static let harmlessPackets = 10
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
