@@ -144,6 +144,8 @@ public final class ClientEngine {
     /// So many datagrams wait for the server that `nextBatch` should be asked before another packet is handed in.
     public var datagramsAreMany: Bool { connection?.datagramsAreMany ?? false }
 
+    /// See `QuicConnection.moderation`.
+    public var moderation: Interval { connection?.moderation ?? .zero }
     public var connectionStatistics: ConnectionStatistics? { connection?.statistics }
     public var flowCounters: FlowCounters { nat.counters }
     public var flowGauges: FlowGauges { nat.gauges }

@@ -84,10 +84,11 @@ extension QuicConnection {
     }
 
     /// Bytes that may leave at once: what pacing lets go in a millisecond, as BBR has it (draft-cardwell-iccrg-bbr,
-    /// section 4.6.3), but no less than the ten packets that are harmless anywhere (RFC 9002, section 7.7). ngtcp2 0.12
+    /// section 4.6.3), or in the time by which the other end may put off what arrives, but no less than the ten packets that are harmless anywhere (RFC 9002, section 7.7). ngtcp2 0.12
     /// answers 64 KB for every rate, ten milliseconds of a line of 50 Mbit/s.
     private var burst: Int {
-        let paced = nativeStatistics.pointee.pacing_rate * Double(Self.burstTime.nanoseconds)
+        let time = max(Self.burstTime, moderation)
+        let paced = nativeStatistics.pointee.pacing_rate * Double(time.nanoseconds)
         let harmless = Self.harmlessPackets * ngtcp2_conn_get_path_max_tx_udp_payload_size(native)
         return paced < Double(Self.maximumBatchBytes) ? max(Int(paced), harmless) : Self.maximumBatchBytes
     }

@@ -38,6 +38,10 @@ public final class QuicConnection {
     static let burstTime = Interval.milliseconds(1)
     /// Packets that may leave at once at any rate.
     static let harmlessPackets = 10
+    /// The part of the path's round trip by which handling may be put off, and the longest and shortest that is worth it.
+    static let moderationDivisor: Int64 = 50
+    static let longestModeration = Interval.milliseconds(2)
+    static let shortestModeration = Interval.microseconds(100)
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
@@ -285,6 +289,17 @@ extension QuicConnection {
         case .closing, .draining: return farewell?.end
         case .closed: return nil
         }
+    }
+
+    /// How long what arrives may wait, to be handled together with what comes behind it: a fiftieth of the path's shortest
+    /// round trip, at most two milliseconds; zero on a short path, and before the path is known. Not so long that pacing suffers:
+    /// that is what `nextDeadline` is for.
+    public var moderation: Interval {
+        guard state == .established else { return .zero }
+        let shortest = nativeStatistics.pointee.min_rtt
+        guard shortest != .max else { return .zero }
+        let part = Interval.nanoseconds(Int64(clamping: shortest) / Self.moderationDivisor)
+        return part < Self.shortestModeration ? .zero : min(part, Self.longestModeration)
     }
 
     public var openStreams: Int { streams.count }

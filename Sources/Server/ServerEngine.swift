@@ -40,6 +40,7 @@ public final class ServerEngine {
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
     var last: Instant
+    private var moderation: Interval?
     var leaving = Leaving.no
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
@@ -70,8 +71,15 @@ public final class ServerEngine {
             UnsafeRawBufferPointer(datagram), from: remote, to: local, ecn: ecn, now: now)
         while let accepted = endpoint.nextAccepted() { adopt(accepted) }
         guard let connection, let session = session(of: connection) else { return }
+        moderation = min(moderation ?? connection.moderation, connection.moderation)
         carryOutEvents(session)
         markDirty(session)
+    }
+
+    /// The shortest `QuicConnection.moderation` of those to which datagrams came since the last call; nil when none came.
+    public func takeModeration() -> Interval? {
+        defer { moderation = nil }
+        return moderation
     }
 
     private func adopt(_ connection: QuicConnection) {

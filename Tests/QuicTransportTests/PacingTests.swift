@@ -75,6 +75,26 @@ import Testing
         }
     }
 
+    /// Handling may be put off by a fiftieth of the round trip, at most two milliseconds, and not at all on a short path.
+    @Test(arguments: [(1, 0), (5, 200), (20, 800), (200, 2_000)] as [(Int64, Int64)])
+    func moderationFollowsThePath(delay: Int64, moderation: Int64) throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(delay))
+        let pair = try Pair(options)
+        #expect(pair.client.moderation == .zero, "nothing is known of the path")
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(1 << 20, seed: 9), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(10))
+        let difference = pair.client.moderation - .microseconds(moderation)
+        #expect(difference >= .zero && difference < .microseconds(10), "\(pair.client.moderation)")
+        #expect(try #require(pair.server).moderation >= pair.client.moderation - .microseconds(10))
+        pair.client.close(code: 0, message: "", now: pair.now)
+        #expect(pair.client.moderation == .zero)
+    }
+
     /// Acknowledgements and the answers to probes do not wait for their turn.
     @Test func acknowledgementsAreNotHeldBack() throws {
         let pair = try Pair(FairnessTests.narrow)

@@ -152,6 +152,8 @@ int clinux_epoll_modify(int epoll, int fd, uint64_t tag, uint32_t interest);
 int clinux_epoll_remove(int epoll, int fd);
 /// Waits for `nanoseconds`, for ever when negative. At most CLINUX_EVENT_LIMIT events; 0 also after a signal.
 int clinux_epoll_wait(int epoll, clinux_event *events, int64_t nanoseconds);
+// Sleeps until that time of CLOCK_MONOTONIC, in nanoseconds, or until a signal.
+void clinux_sleep_until(uint64_t nanoseconds);
 int clinux_eventfd(void);
 void clinux_eventfd_signal(int fd);
 void clinux_eventfd_drain(int fd);

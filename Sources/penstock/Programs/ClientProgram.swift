@@ -159,6 +159,7 @@ final class ClientProgram {
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             loop.stop()
         }
+        loop.moderation = engine.moderation
         if tunHasMore || socketHasMore { return now }
         return earliest(engine.nextDeadline, sockets.nextDeadline)
     }

@@ -64,6 +64,7 @@ final class ServerLoop {
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
         flush(now: now)
+        if let moderation = engine.takeModeration() { loop.moderation = moderation }
         if engine.isDrained { stop() }
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
