@@ -59,7 +59,6 @@ extension QuicConnection {
             let written = batch?.count ?? 0
             guard written + capacity <= room, let base = buffer.baseAddress else { break }
             let count = writePacket(at: base + written, capacity: capacity, time: time)
-            reportSent()
             guard count > 0 else { break }
             packets += 1
             counters.packetsSent += 1
@@ -80,6 +79,8 @@ extension QuicConnection {
             batch?.count += count
             if count < started.segmentSize { break }
         }
+        // Once for all: what the owner then adds goes into the next batch.
+        reportSent()
         return batch
     }
 

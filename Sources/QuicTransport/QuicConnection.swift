@@ -45,9 +45,12 @@ public final class QuicConnection {
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
-    /// Set it before the next datagram is handled: a stream that the peer opens is refused while there is no owner.
-    public weak var owner: (any QuicConnectionOwner)?
-    public internal(set) var state = State.handshaking
+    /// Set it before the next datagram is handled: a stream that the peer opens is refused while there is no owner. It must
+    /// outlive the connection, or be cleared: a weak reference would cost a tenth of what a packet costs this module.
+    @exclusivity(unchecked) public unowned(unsafe) var owner: (any QuicConnectionOwner)?
+    // These are read and written in one step each, never held open: that no access overlaps another need not be checked for
+    // each packet.
+    @exclusivity(unchecked) public internal(set) var state = State.handshaking
     public let isServer: Bool
     /// The owner's own slot.
     public var context = 0
@@ -68,13 +71,13 @@ public final class QuicConnection {
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
     /// The connection-level window is used up; no stream can send until the next batch tries again.
-    var isWindowBlocked = false
+    @exclusivity(unchecked) var isWindowBlocked = false
 
-    var pacer = Pacer()
+    @exclusivity(unchecked) var pacer = Pacer()
     /// The pacer has held back what waits to be sent.
-    var isPaced = false
+    @exclusivity(unchecked) var isPaced = false
     /// The batch just written has more in it than acknowledgements.
-    var carriesData = false
+    @exclusivity(unchecked) var carriesData = false
 
     /// Which datagrams of a server's socket belong to this connection; nil on a client.
     let router: ConnectionRouter?
@@ -89,7 +92,7 @@ public final class QuicConnection {
     /// Counts what ngtcp2 allocates for this connection.
     let memory: UnsafeMutablePointer<cngtcp2_memory>
     /// Frames of a kind that no peer needs many of.
-    var rareFrames: RateBudget
+    @exclusivity(unchecked) var rareFrames: RateBudget
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
     let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
@@ -100,27 +103,27 @@ public final class QuicConnection {
     /// A client's handshake is confirmed (RFC 9001, section 4.1.2).
     var isConfirmed = false
     /// Times that ngtcp2 had the next keys made.
-    var keysPrepared = 0
-    var packetsAtKeyUpdate = 0
-    var keysUsedSince: Instant
+    @exclusivity(unchecked) var keysPrepared = 0
+    @exclusivity(unchecked) var packetsAtKeyUpdate = 0
+    @exclusivity(unchecked) var keysUsedSince: Instant
     /// Where a server's datagrams may come from; nil on a client.
-    var gate: PathGate?
+    @exclusivity(unchecked) var gate: PathGate?
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
-    var held: HeldPacket
+    @exclusivity(unchecked) var held: HeldPacket
     /// The CONNECTION_CLOSE packet.
-    var farewell: Farewell?
+    @exclusivity(unchecked) var farewell: Farewell?
 
-    var events: [ConnectionEvent] = []
-    var pendingClose: PendingClose?
+    @exclusivity(unchecked) var events: [ConnectionEvent] = []
+    @exclusivity(unchecked) var pendingClose: PendingClose?
     /// Streams that the packet just written took bytes of, linked through `nextSent`, and those that turned out to be
     /// stopped.
-    unowned(unsafe) var firstSent: QuicStream?
-    var pendingStops: [QuicStream] = []
+    @exclusivity(unchecked) unowned(unsafe) var firstSent: QuicStream?
+    @exclusivity(unchecked) var pendingStops: [QuicStream] = []
     var wasStatelesslyReset = false
     /// Inside ngtcp2, where streams must not be taken down.
-    var isInside = false
-    var latest: Instant
-    var counters = ConnectionStatistics()
+    @exclusivity(unchecked) var isInside = false
+    @exclusivity(unchecked) var latest: Instant
+    @exclusivity(unchecked) var counters = ConnectionStatistics()
 
     /// Starts a client's connection; its first packet waits in `nextBatch`.
     /// - Parameters:

@@ -19,21 +19,21 @@ final class OutboundFlow {
     unowned let session: ServerSession
     let stream: QuicStream
     let sealed: FlowStream
-    /// Bytes for the socket.
-    var queue: BlockQueue
-    var phase = Phase.awaitingRequest
+    /// Bytes for the socket. What opens chunks into it calls nobody meanwhile.
+    @exclusivity(unchecked) var queue: BlockQueue
+    @exclusivity(unchecked) var phase = Phase.awaitingRequest
     /// Set when the request asks for UDP; `queue` then holds records whose rest has not come yet.
-    var association: ServerAssociation?
+    @exclusivity(unchecked) var association: ServerAssociation?
     /// The client's FIN has come.
-    var clientFinished = false
+    @exclusivity(unchecked) var clientFinished = false
     /// The socket has been told of it.
     var toldFinished = false
     /// The socket has reached its end; our FIN is on the stream.
     var socketEnded = false
     /// The socket is not read because the stream's queue is full.
-    var isPaused = false
+    @exclusivity(unchecked) var isPaused = false
     /// The program has been asked to write and has not emptied the queue yet.
-    var isWriting = false
+    @exclusivity(unchecked) var isWriting = false
     /// The program has a socket for this flow.
     var hasSocket = false
 

@@ -14,7 +14,8 @@ import Tunnel
 /// After every call: `nextAction`, `nextDatagrams` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
 public final class ServerEngine {
     public let settings: ServerSettings
-    public internal(set) var counters = ServerCounters()
+    // Each is changed in one step: that no access overlaps another need not be checked for every packet.
+    @exclusivity(unchecked) public internal(set) var counters = ServerCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
@@ -25,22 +26,22 @@ public final class ServerEngine {
     /// Where datagrams for streams are put together.
     let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
-    var sessions: [ServerSession?] = []
-    var flows: [OutboundFlow?] = []
+    @exclusivity(unchecked) var sessions: [ServerSession?] = []
+    @exclusivity(unchecked) var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
     /// What the connections that are gone have counted.
     private var departed = ConnectionStatistics()
-    private var actions = Fifo<ServerAction>()
+    @exclusivity(unchecked) private var actions = Fifo<ServerAction>()
     /// Connections that may have something to send.
-    private var dirty = Fifo<ServerSession>()
+    @exclusivity(unchecked) private var dirty = Fifo<ServerSession>()
     private var deadlines = DeadlineHeap()
     /// When dials are given up and associations end. One entry at most for each place in `flows`, whoever had it when the
     /// entry was made.
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
-    var last: Instant
-    private var moderation: Interval?
+    @exclusivity(unchecked) var last: Instant
+    @exclusivity(unchecked) private var moderation: Interval?
     var leaving = Leaving.no
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
