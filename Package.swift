@@ -40,6 +40,8 @@ let package = Package(
                 .linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls"), .linkedLibrary("gnutls"),
             ]),
         .target(name: "CLinux"),
+        .target(name: "CCares", linkerSettings: [.linkedLibrary("cares")]),
+        .target(name: "CIdn2", linkerSettings: [.linkedLibrary("idn2")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
 
         module("Primitives", []),
@@ -48,7 +50,7 @@ let package = Package(
         module("Sealing", ["Primitives", "COpenSSL"]),
         module("Tunnel", ["Primitives", "Sealing"]),
         module("QuicTransport", ["Primitives", "CNgtcp2"]),
-        module("LinuxIO", ["Primitives", "Packets", "CLinux"]),
+        module("LinuxIO", ["Primitives", "Packets", "CLinux", "CCares"]),
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
         module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport"]),
         module("SimNet", ["Primitives", "Packets"]),
@@ -62,7 +64,7 @@ let package = Package(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
-                "Load",
+                "Load", "CIdn2",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -77,7 +79,8 @@ let package = Package(
         // What several test targets share.
         .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
         .target(
-            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives"], path: "Tests/FuzzTargets",
+            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives", "Server", "Tunnel"],
+            path: "Tests/FuzzTargets",
             swiftSettings: strict),
         tests("FuzzReplayTests", ["FuzzTargets"]),
         tests("PrimitivesTests", ["Primitives", "SimNet"]),

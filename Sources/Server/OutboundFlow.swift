@@ -15,7 +15,8 @@ final class OutboundFlow {
         case refused
     }
 
-    let id: OutboundID
+    /// Changes once at most: to that of the attempt that has won.
+    var id: OutboundID
     unowned let session: ServerSession
     let stream: QuicStream
     let sealed: FlowStream
@@ -24,6 +25,8 @@ final class OutboundFlow {
     @exclusivity(unchecked) var phase = Phase.awaitingRequest
     /// Set when the request asks for UDP; `queue` then holds records whose rest has not come yet.
     @exclusivity(unchecked) var association: ServerAssociation?
+    /// Set while the destination is a name that is looked up, or whose addresses are dialled.
+    @exclusivity(unchecked) var named: NamedDial?
     /// The client's FIN has come.
     @exclusivity(unchecked) var clientFinished = false
     /// The socket has been told of it.

@@ -4,15 +4,35 @@ import Tunnel
 
 /// Names one outbound connection for as long as it lives. `index` is a small number that the program may use as a place
 /// in a table; `generation` tells its successive users apart.
+///
+/// A flow to a name may have several connections under way at once: its attempts. They have the same index; the flow goes
+/// on under the identifier of the one that wins.
 public struct OutboundID: Hashable, Sendable {
     public let index: Int
     let generation: UInt32
+    /// From 1 for the attempts of a flow to a name; 0 for everything else.
+    let attempt: UInt8
+
+    init(index: Int, generation: UInt32, attempt: UInt8 = 0) {
+        self.index = index
+        self.generation = generation
+        self.attempt = attempt
+    }
+
+    /// One of several attempts, of which others may be under way.
+    public var isAttempt: Bool { attempt > 0 }
+
+    func attempt(_ number: UInt8) -> OutboundID {
+        OutboundID(index: index, generation: generation, attempt: number)
+    }
 }
 
 /// What a server engine asks the program to do.
 public enum ServerAction: Equatable, Sendable {
     /// Dial; answer with `dialSucceeded` or `dialFailed`.
     case dial(OutboundID, Endpoint)
+    /// Ask the name servers for the addresses of one family; answer with `resolved`.
+    case resolve(NameQueryID, DomainName, NameFamily)
     /// Open a UDP socket for an association; answer with `datagramSocketOpened` or `dialFailed`.
     case openDatagramSocket(OutboundID, isIPv4: Bool)
     /// There are bytes to write: `pendingRegions`, then `wrote`.
@@ -32,6 +52,8 @@ public enum ServerNotice: Equatable, Sendable {
     case connected(Endpoint, software: String)
     case authenticationFailed(Endpoint)
     case disconnected(Endpoint, reason: String)
+    /// A client asked for what the policy does not allow; told for some of many.
+    case denied(Endpoint, DestinationAddress, DialTransport, by: String)
 }
 
 /// How a dial ended.

@@ -8,11 +8,14 @@ final class ServerAssociation {
     var lastSent: Instant
     /// It has asked name servers alone so far.
     var isNameLookup: Bool
-    /// The last far end that the policy was asked about, and its verdict.
-    private var asked: (endpoint: Endpoint, isAllowed: Bool)?
+    /// What the client asked for, where that was a name: the far end of the request is an address of it.
+    private let name: DomainName?
+    /// The last far end that the policy was asked about, its verdict, and which policy that was.
+    private var asked: (endpoint: Endpoint, generation: Int, verdict: DialVerdict)?
 
-    init(channel: DatagramChannel, now: Instant) {
+    init(channel: DatagramChannel, name: DomainName?, now: Instant) {
         self.channel = channel
+        self.name = name
         lastSent = now
         isNameLookup = channel.requested.port == Self.nameServicePort
     }
@@ -31,12 +34,18 @@ final class ServerAssociation {
     }
 
     /// Whether datagrams to and from this far end pass: one of the association's family that the policy allows.
+    /// - Returns: the verdict, and whether it is news.
     @inline(__always)
-    func allows(_ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy) -> Bool {
-        if let asked, asked.endpoint == endpoint { return asked.isAllowed }
-        let isAllowed =
-            endpoint.address.isIPv4 == channel.requested.address.isIPv4 && policy().allows(endpoint)
-        asked = (endpoint, isAllowed)
-        return isAllowed
+    func verdict(
+        _ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy, generation: Int, user: String?
+    ) -> (verdict: DialVerdict, isNew: Bool) {
+        if let asked, asked.endpoint == endpoint, asked.generation == generation { return (asked.verdict, false) }
+        let verdict =
+            endpoint.address.isIPv4 == channel.requested.address.isIPv4
+            ? policy().verdict(
+                endpoint, DialAsker(.udp, name: endpoint == channel.requested ? name : nil, user: user))
+            : .denied(by: .impossible)
+        asked = (endpoint, generation, verdict)
+        return (verdict, true)
     }
 }

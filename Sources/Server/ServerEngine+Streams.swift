@@ -61,14 +61,7 @@ extension ServerEngine: QuicConnectionOwner {
             return cut(flow, error == .outOfMemory ? .resourceLimit : .sealingFailed)
         }
         guard self.flow(of: stream) === flow else { return }
-        if let association = flow.association {
-            do {
-                try receiveRecords(flow, association)
-            } catch {
-                counters.sealingFailures += 1
-                return cut(flow, .protocolViolation)
-            }
-        }
+        if flow.association != nil { return readRecords(flow) }
         extendCredit(flow)
         requestWrite(flow)
     }
@@ -79,7 +72,7 @@ extension ServerEngine: QuicConnectionOwner {
             counters.sealingFailures += 1
             return cut(flow, .sealingFailed)
         }
-        if flow.association != nil { return endAssociation(flow) }
+        if flow.association != nil || flow.named?.transport == .udp { return endAssociation(flow) }
         flow.clientFinished = true
         requestWrite(flow)
     }
@@ -144,18 +137,20 @@ extension ServerEngine: QuicConnectionOwner {
         }
         guard !isDraining else { return refuse(flow, .shuttingDown) }
         guard request.command != .icmp else { return refuse(flow, .commandNotSupported) }
-        // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
-        guard case .endpoint(let destination) = request.destination else {
-            return refuse(flow, .addressTypeNotSupported)
-        }
-        if request.command == .udp {
+        let transport: DialTransport = request.command == .udp ? .udp : .tcp
+        switch request.destination {
+        case .name(let name, let port): beginNamed(flow, name, port: port, transport)
+        case .endpoint(let destination) where transport == .tcp: dial(flow, destination)
+        case .endpoint(let destination):
             guard case .open(let secret) = flow.session.phase else { return }
-            return beginAssociation(flow, destination, secret)
+            beginAssociation(flow, destination, secret)
         }
-        guard settings.policy.allows(destination) else {
-            counters.dialsDenied += 1
-            return refuse(flow, .notAllowed)
-        }
+    }
+
+    private func dial(_ flow: OutboundFlow, _ destination: Endpoint) {
+        let verdict = policy.verdict(destination, DialAsker(.tcp, user: flow.session.user))
+        guard verdict.isAllowed else { return deny(flow, verdict, .endpoint(destination), .tcp) }
+        dialCounters.note(verdict)
         guard flow.session.dials < settings.maximumDialsPerConnection else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)

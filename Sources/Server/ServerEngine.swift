@@ -20,6 +20,14 @@ public final class ServerEngine {
     public let pool: BlockPool
 
     public internal(set) var datagramCounters = ServerDatagramCounters()
+    /// What each part of the policy has decided.
+    public internal(set) var dialCounters: DialCounters
+    public internal(set) var policy: DialPolicy
+    /// Goes up when the policy changes: what it said before is asked anew.
+    var policyGeneration = 0
+    var denialNotices: RateBudget
+    var nameCounters = NameCounters()
+    var names: NameCache
 
     let endpoint: QuicEndpoint
     var outbox = DatagramOutbox()
@@ -48,6 +56,11 @@ public final class ServerEngine {
         self.settings = settings
         self.pool = pool
         self.random = random
+        policy = settings.policy
+        dialCounters = DialCounters(settings.policy)
+        denialNotices = RateBudget(
+            burst: Self.denialNoticeBurst, perSecond: Self.denialNoticesPerSecond, now: now)
+        names = NameCache(settings.names)
         last = now
         var transport = settings.transport
         // One stream more than flows: the control stream.
@@ -168,8 +181,11 @@ public final class ServerEngine {
             dialScheduled[index] = nil
             guard let flow = flows[index] else { continue }
             switch flow.phase {
-            case .dialling(let until) where until <= now: dialFailed(flow.id, .timedOut, now: now)
-            case .dialling(let until): scheduleDial(flow, deadline: until)
+            case .dialling(let until) where until <= now:
+                counters.dialsFailed += 1
+                refuse(flow, .timedOut)
+            case .dialling(let until):
+                if flow.named == nil { scheduleDial(flow, deadline: until) } else { advance(flow) }
             case .associated: checkAssociation(flow)
             case .awaitingRequest, .open, .refused: break
             }
@@ -297,6 +313,7 @@ public final class ServerEngine {
     func release(_ flow: OutboundFlow, reset: Bool) {
         if case .dialling = flow.phase { flow.session.dials -= 1 }
         forgetAssociation(flow)
+        forgetName(flow)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)

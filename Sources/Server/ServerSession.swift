@@ -20,6 +20,10 @@ final class ServerSession {
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
+    /// Flows that wait for a name, or dial its addresses.
+    var waitingForNames = 0
+    /// The user that the client has logged in as, for rules of the policy; nil where there are no users.
+    var user: String?
     /// Those of the flows that carry UDP, by their stream.
     var associations: [Int64: OutboundFlow] = [:]
     /// The one of the client's last datagram: they come in bursts.

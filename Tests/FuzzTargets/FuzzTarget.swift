@@ -14,6 +14,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case datagrams
     /// Bytes as datagrams and the fragments that they come in.
     case fragments
+    /// Bytes as a request for a flow, and what a server does with its destination.
+    case requests
 
     public func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -24,6 +26,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .flows: fuzzFlows(bytes)
         case .datagrams: fuzzDatagrams(bytes)
         case .fragments: fuzzFragments(bytes)
+        case .requests: fuzzRequests(bytes)
         }
     }
 }

@@ -68,6 +68,8 @@ int clinux_set(int fd, clinux_option option, int value);
 int clinux_get(int fd, clinux_option option, int *value);
 /// SO_LINGER with zero seconds: close() then sends RST.
 int clinux_linger_zero(int fd);
+/// SO_BINDTODEVICE: packets leave by this interface alone, and none of another's are taken.
+int clinux_bind_to_device(int fd, const char *name);
 int clinux_listen(int fd, int backlog);
 int clinux_shutdown_write(int fd);
 ssize_t clinux_read(int fd, void *buffer, size_t count);

@@ -61,6 +61,19 @@ final class ConfigurationSection {
         return sequence.compactMap { convert($0, kind, key) }.filter { seen.insert($0).inserted }
     }
 
+    /// One setting, or a list of them; empty when it was left out. A list that is there has an entry: an empty one would
+    /// say nothing, and could be meant to say "none" or "any".
+    func values<Value: Hashable>(_ key: String, _ kind: SettingKind<Value>) -> [Value] {
+        guard let node = node(key) else { return [] }
+        guard case .sequence(let sequence) = node else { return convert(node, kind, key).map { [$0] } ?? [] }
+        if sequence.isEmpty {
+            note(
+                "'\(name(key))' is empty; expected \(kind.expected)", remedy: "leave it out", key: key,
+                at: node.position)
+        }
+        return list(key, kind, default: [])
+    }
+
     /// A section below this one; an empty one when it was left out.
     func section(_ key: String) -> ConfigurationSection {
         optionalSection(key) ?? ConfigurationSection(document, path: name(key), pairs: [], at: start)

@@ -1,5 +1,6 @@
 import Logging
 import Primitives
+import Server
 
 /// What `penstock server` reads from its file, parsed and checked.
 struct ServerConfiguration: Sendable {
@@ -9,10 +10,29 @@ struct ServerConfiguration: Sendable {
         /// Addresses that the server's own connections come from; the kernel chooses where nil.
         var sourceIPv4: IPv4Address?
         var sourceIPv6: IPv6Address?
-        /// Destinations allowed although `deny` or the built-in list covers them.
+        /// The only interface that they use; any where nil.
+        var interface: String?
+        /// Destinations allowed although something that follows refuses them.
         var allow: [IPPrefix] = []
         /// Destinations refused on top of the built-in list (loopback, private, link-local, multicast, …).
         var deny: [IPPrefix] = []
+        /// Asked after these two, in their order.
+        var rules: [DialRule] = []
+    }
+
+    struct Names: Sendable {
+        /// Name servers; those of /etc/resolv.conf where there are none.
+        var servers: [Endpoint] = []
+        /// How long a name server may take.
+        var timeout = Interval.seconds(2)
+        /// Bounds of the time for which an answer is good.
+        var minimumLifetime = Interval.seconds(5)
+        var maximumLifetime = Interval.seconds(3_600)
+        /// How long it is believed that there is no such name.
+        var negativeLifetime = Interval.seconds(30)
+        /// Answers that are kept, and questions under way, of all loops.
+        var entries = 8_192
+        var queries = 1_024
     }
 
     struct UDP: Sendable {
@@ -39,6 +59,7 @@ struct ServerConfiguration: Sendable {
     var key: SharedKey
     var cipher = CipherSetting.aes256Gcm
     var dial = Dial()
+    var names = Names()
     var udp = UDP()
     var quic = QuicSettings()
     /// Every new client proves its address by a Retry packet, not only when many arrive at once.
@@ -75,6 +96,7 @@ extension ServerConfiguration {
         let key = root.sharedKey()
         let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
         let dial = Dial(root.section("dial"))
+        let names = Names(root.section("names"))
         let udp = UDP(root.section("udp"))
         let quicSection = root.section("quic")
         let quic = QuicSettings(quicSection)
@@ -92,7 +114,7 @@ extension ServerConfiguration {
         }
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
+            names: names, udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
             stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
     }
 }
@@ -102,8 +124,27 @@ extension ServerConfiguration.Dial {
         timeout = section.value("timeout", .duration(.seconds(1)...(.seconds(600))), default: timeout)
         sourceIPv4 = section.optional("source-ipv4", .ipv4Address)
         sourceIPv6 = section.optional("source-ipv6", .ipv6Address)
+        interface = section.optional("interface", .interfaceName)
         allow = section.list("allow", .prefix, default: allow)
         deny = section.list("deny", .prefix, default: deny)
+        rules = DialRule.read(section)
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ServerConfiguration.Names {
+    init(_ section: ConfigurationSection) {
+        servers = section.list("servers", .nameServer, default: servers)
+        timeout = section.value("timeout", .duration(.milliseconds(100)...(.seconds(30))), default: timeout)
+        let lifetime = SettingKind.duration(.zero...(.seconds(86_400)))
+        minimumLifetime = section.value("minimum-ttl", lifetime, default: minimumLifetime)
+        maximumLifetime = section.value("maximum-ttl", lifetime, default: maximumLifetime)
+        negativeLifetime = section.value("negative-ttl", lifetime, default: negativeLifetime)
+        if minimumLifetime > maximumLifetime {
+            section.refuse("minimum-ttl", "'\(section.name("minimum-ttl"))' is above 'maximum-ttl'")
+        }
+        entries = section.value("entries", .integer(64...1_000_000), default: entries)
+        queries = section.value("queries", .integer(16...65_536), default: queries)
         section.refuseUnknownKeys()
     }
 }

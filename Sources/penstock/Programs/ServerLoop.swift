@@ -4,6 +4,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Tunnel
 
 /// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
 final class ServerLoop {
@@ -25,7 +26,12 @@ final class ServerLoop {
     private let vectors = IOVectors(capacity: 64)
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private var sockets: [OutboundSocket?] = []
+    /// Attempts of flows to names: several of them may have one place in `sockets`, which belongs to the one that wins.
+    private var attempts: [OutboundID: OutboundSocket] = [:]
     private let associations: AssociationSockets
+    private let names: NameResolver
+    /// Only in the loop that hands them to the others.
+    var ownAddresses: OwnAddressWatch?
     private var socketHasMore = false
     /// Set when the loop stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
@@ -37,10 +43,13 @@ final class ServerLoop {
         loop = try EventLoop()
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
-        associations = try AssociationSockets(
-            engine: engine, loop: loop, sourceIPv4: configuration.dial.sourceIPv4,
-            sourceIPv6: configuration.dial.sourceIPv6)
+        associations = try AssociationSockets(engine: engine, loop: loop, dial: configuration.dial)
+        names = try NameResolver(
+            loop: loop, servers: configuration.names.servers, timeout: configuration.names.timeout)
         associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
+        names.onAnswer = { [unowned self] number, answer in
+            engine.resolved(NameQueryID(number: number), NameResult(answer), now: MonotonicClock.now)
+        }
         // Writable needs nothing here: every turn flushes.
         try loop.add(
             socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
@@ -58,6 +67,8 @@ final class ServerLoop {
         associations.readUnfinished()
         let now = MonotonicClock.now
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
+        if let deadline = names.nextDeadline, deadline <= now { names.handleTimeout() }
+        ownAddresses?.readIfDue(now: now)
         carryOutActions()
         associations.sendAll(now: now)
         flush(now: now)
@@ -71,8 +82,12 @@ final class ServerLoop {
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             if others == 0 { loop.stop() }
         }
-        return socketHasMore || associations.hasUnfinished ? now : engine.nextDeadline
+        if socketHasMore || associations.hasUnfinished { return now }
+        return earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
     }
+
+    /// What the kernel delivers to this machine, which clients are not to dial.
+    func setOwnAddresses(_ addresses: PrefixSet) { engine.setOwnAddresses(addresses) }
 
     /// No new flows are taken, and old ones may go on for a while.
     /// - Returns: false when it had been asked for that before.
@@ -106,6 +121,8 @@ final class ServerLoop {
         while let action = engine.nextAction() {
             switch action {
             case .dial(let id, let destination): dial(id, destination)
+            case .resolve(let id, let name, let family):
+                names.ask(name.text, family == .v6 ? .ipv6 : .ipv4, query: id.number)
             case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
             case .write(let id): if let outbound = find(id) { write(outbound) }
             case .finishWriting(let id): find(id)?.socket.shutdownWrite()
@@ -129,14 +146,21 @@ final class ServerLoop {
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .disconnected(let client, let reason):
             logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
+        case .denied(let client, let destination, let transport, let source):
+            logger.debug(
+                "denied",
+                metadata: [
+                    "client": "\(client)", "destination": "\(destination)", "protocol": "\(transport.rawValue)",
+                    "by": "\(source)",
+                ])
         }
     }
 
     // MARK: - Dialled sockets
 
     private func find(_ id: OutboundID) -> OutboundSocket? {
-        guard id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id else { return nil }
-        return outbound
+        if id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id { return outbound }
+        return id.isAttempt ? attempts[id] : nil
     }
 
     private func dial(_ id: OutboundID, _ destination: Endpoint) {
@@ -144,19 +168,25 @@ final class ServerLoop {
             let source: IPAddress? =
                 destination.address.isIPv4
                 ? configuration.dial.sourceIPv4.map(IPAddress.v4) : configuration.dial.sourceIPv6.map(IPAddress.v6)
-            let socket = try TCPSocket.dial(destination, from: source)
+            let socket = try TCPSocket.dial(
+                destination, from: source, interface: configuration.dial.interface)
             let outbound = OutboundSocket(id: id, socket: socket, owner: self)
-            while sockets.count <= id.index { sockets.append(nil) }
-            sockets[id.index] = outbound
             try loop.add(socket.descriptor, outbound)
+            if id.isAttempt { attempts[id] = outbound } else { place(outbound) }
         } catch {
             logger.debug("dial failed", metadata: ["destination": "\(destination)", "error": "\(error)"])
             engine.dialFailed(id, DialFailure(NetworkFailure(errno: error.code)), now: MonotonicClock.now)
         }
     }
 
+    private func place(_ outbound: OutboundSocket) {
+        while sockets.count <= outbound.id.index { sockets.append(nil) }
+        sockets[outbound.id.index] = outbound
+    }
+
     func dialSucceeded(_ outbound: OutboundSocket) {
-        engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
+        let isTaken = engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
+        if isTaken, attempts.removeValue(forKey: outbound.id) != nil { place(outbound) }
     }
 
     func dialFailed(_ outbound: OutboundSocket, errno: Int32) {
@@ -199,7 +229,7 @@ final class ServerLoop {
 
     private func close(_ outbound: OutboundSocket, reset: Bool) {
         loop.remove(outbound.socket.descriptor)
-        sockets[outbound.id.index] = nil
+        if attempts.removeValue(forKey: outbound.id) == nil { sockets[outbound.id.index] = nil }
         if reset {
             outbound.socket.reset()
         } else {
@@ -213,6 +243,8 @@ final class ServerLoop {
         var result = ServerFigures()
         result.counters = engine.counters
         result.datagrams = engine.datagramCounters
+        result.dials = engine.dialCounters
+        result.names = engine.currentNameCounters
         result.datagramsDroppedForPath = engine.datagramsDroppedForPath
         result.totals = engine.connectionTotals
         result.endpoint = engine.endpointCounters
@@ -221,6 +253,17 @@ final class ServerLoop {
             if result.connections.count < Self.listedConnections { result.connections.append((client, statistics)) }
         }
         return result
+    }
+}
+
+extension NameResult {
+    init(_ answer: NameResolver.Answer) {
+        self =
+            switch answer {
+            case .addresses(let addresses, let lifetime): .addresses(addresses, lifetime: lifetime)
+            case .none: .none
+            case .failed: .failed
+            }
     }
 }
 

@@ -70,7 +70,9 @@ final class ServerProgram {
         settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock \(penstockVersion)"
-        settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
+        settings.policy = DialPolicy(
+            allow: configuration.dial.allow, deny: configuration.dial.deny, rules: configuration.dial.rules)
+        configuration.names.apply(to: &settings.names)
         settings.maximumFlowsPerConnection = configuration.limits.flowsPerConnection
         settings.dialTimeout = configuration.dial.timeout
         settings.maximumAssociationsPerConnection = configuration.limits.associationsPerConnection
@@ -83,6 +85,8 @@ final class ServerProgram {
         settings.maximumConnections = share(configuration.limits.connections)
         settings.maximumAssociations = share(configuration.limits.associations)
         settings.maximumFlows = share(settings.maximumFlows)
+        settings.names.maximumEntries = share(settings.names.maximumEntries)
+        settings.names.maximumQueries = share(settings.names.maximumQueries)
         return settings
     }
 
@@ -98,6 +102,11 @@ final class ServerProgram {
             try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
             first.others = others.count
             let main = Remote(first)
+            // Before the first client can ask for anything.
+            first.ownAddresses = try OwnAddressWatch(loop: first.loop) { addresses in
+                first.setOwnAddresses(addresses)
+                for other in others { other.post { $0.setOwnAddresses(addresses) } }
+            }
             for (index, other) in others.enumerated() {
                 let thread = try LoopThread(name: "penstock-\(index + 1)") {
                     other.run()

@@ -2,6 +2,7 @@ import LinuxIO
 import Primitives
 import QuicTransport
 import Sealing
+import Server
 
 /// How long a program that stops waits for a full socket, to tell the other end.
 let stopGrace = Interval.seconds(1)
@@ -14,6 +15,16 @@ extension CipherSetting {
         case .aes256Gcm: .aes256gcm
         case .chacha20Poly1305: .chacha20poly1305
         }
+    }
+}
+
+extension ServerConfiguration.Names {
+    func apply(to settings: inout NameSettings) {
+        settings.minimumLifetime = minimumLifetime
+        settings.maximumLifetime = maximumLifetime
+        settings.negativeLifetime = negativeLifetime
+        settings.maximumEntries = entries
+        settings.maximumQueries = queries
     }
 }
 

@@ -157,7 +157,7 @@ final class TunnelWorld {
                 if let socket = sockets[id] { serve(id, socket) }
             case .close(let id, _): sockets[id] = nil
             // These tests carry no UDP; an association that has no socket ends by itself.
-            case .openDatagramSocket, .log: break
+            case .openDatagramSocket, .resolve, .log: break
             }
         }
         while let out = server.nextBatch(into: batch, now: now) {
