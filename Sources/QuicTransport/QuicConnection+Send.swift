@@ -32,10 +32,12 @@ extension QuicConnection {
         case .draining, .closed: return nil
         }
         if held.count > 0 { return heldBatch(into: buffer) }
-        isWindowBlocked = false
         datagrams.dropLate(now: latest)
         if datagrams.isEmpty { schedule.rest(datagramTurn) }
         ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        // Bytes in flight lie in the pool until they are acknowledged. More of them could leave none for others, who would
+        // have to be reset; the acknowledgements that let go on come by themselves.
+        isWindowBlocked = pool.isShort && nativeStatistics.pointee.bytes_in_flight > Self.alwaysInFlight
         isPaced = schedule.waiting > 0 && !pacer.allows(latest)
         carriesData = false
         let batch = fill(buffer, time: time)

@@ -38,6 +38,8 @@ public final class QuicConnection {
     static let burstTime = Interval.milliseconds(1)
     /// Packets that may leave at once at any rate.
     static let harmlessPackets = 10
+    /// Bytes that a connection may have in flight however short memory is.
+    static let alwaysInFlight: UInt64 = 64 << 10
     /// The part of the path's round trip by which handling may be put off, and the longest and shortest that is worth it.
     static let moderationDivisor: Int64 = 50
     static let longestModeration = Interval.milliseconds(2)
@@ -70,7 +72,7 @@ public final class QuicConnection {
     var datagrams: DatagramQueue
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
-    /// The connection-level window is used up; no stream can send until the next batch tries again.
+    /// The connection-level window is used up, or memory is short: no stream can send until the next batch tries again.
     @exclusivity(unchecked) var isWindowBlocked = false
 
     @exclusivity(unchecked) var pacer = Pacer()
