@@ -30,6 +30,9 @@ final class ServerAssociation {
         if destination.port != Self.nameServicePort { isNameLookup = false }
     }
 
+    /// The policy has changed.
+    func forgetVerdict() { asked = nil }
+
     /// Whether datagrams to and from this far end pass: one of the association's family that the policy allows.
     @inline(__always)
     func allows(_ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy) -> Bool {

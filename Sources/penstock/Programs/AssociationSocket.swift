@@ -33,8 +33,8 @@ final class AssociationSockets {
     private let engine: ServerEngine
     private let loop: EventLoop
     private let receiver: DatagramReceiver
-    private let sourceIPv4: IPAddress
-    private let sourceIPv6: IPAddress
+    private var sourceIPv4: IPAddress
+    private var sourceIPv6: IPAddress
     private var sockets: [AssociationSocket?] = []
     private var unfinished: [AssociationSocket] = []
 
@@ -45,6 +45,12 @@ final class AssociationSockets {
         self.sourceIPv4 = .v4(sourceIPv4 ?? IPv4Address(0))
         self.sourceIPv6 = .v6(sourceIPv6 ?? IPv6Address(high: 0, low: 0))
         receiver = try DatagramReceiver()
+    }
+
+    /// Where new sockets send from.
+    func setSources(ipv4: IPv4Address?, ipv6: IPv6Address?) {
+        sourceIPv4 = .v4(ipv4 ?? IPv4Address(0))
+        sourceIPv6 = .v6(ipv6 ?? IPv6Address(high: 0, low: 0))
     }
 
     /// Sockets wait to be read on.
