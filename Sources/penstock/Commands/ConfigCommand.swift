@@ -23,10 +23,24 @@ struct ConfigCommand: ParsableCommand {
 
         func run() throws {
             switch role {
-            case .client: _ = try loadOrExit(file) as LoadedConfiguration<ClientConfiguration>
-            case .server: _ = try loadOrExit(file) as LoadedConfiguration<ServerConfiguration>
+            case .client:
+                let loaded = try loadOrExit(file) as LoadedConfiguration<ClientConfiguration>
+                try usable { () throws(RunError) in _ = try loaded.configuration.identity() }
+            case .server:
+                let loaded = try loadOrExit(file) as LoadedConfiguration<ServerConfiguration>
+                try usable { () throws(RunError) in _ = try loaded.configuration.identity() }
             }
             print("\(file): good")
+        }
+
+        /// Whether certificates and keys belong together, as the program will find at its start.
+        private func usable(_ body: () throws(RunError) -> Void) throws {
+            do {
+                try body()
+            } catch {
+                printError("\(file): \(error)")
+                throw ExitCode.badConfiguration
+            }
         }
     }
 

@@ -44,12 +44,18 @@ extension QuicSettings {
 extension ServerConfiguration {
     /// The certificate and key, and how clients' certificates are judged.
     func identity() throws(RunError) -> ServerIdentity {
+        let clients: ClientAuthorities?
+        do {
+            clients = try clientCertificates.rule()
+        } catch {
+            let files = [clientCertificates.authorities, clientCertificates.revocations].compactMap(\.?.path)
+            throw RunError("\(files.joined(separator: ", ")): \(error)")
+        }
         do {
             return try ServerIdentity(
-                certificateChainPEM: certificate.contents, privateKeyPEM: privateKey.contents,
-                clients: clientCertificates.rule())
+                certificateChainPEM: certificate.contents, privateKeyPEM: privateKey.contents, clients: clients)
         } catch {
-            throw RunError("\(error)")
+            throw RunError("\(certificate.path), \(privateKey.path): \(error)")
         }
     }
 }
@@ -74,7 +80,7 @@ extension ClientConfiguration {
             return try ClientIdentity(
                 certificateChainPEM: certificate.chain.contents, privateKeyPEM: certificate.privateKey.contents)
         } catch {
-            throw RunError("\(certificate.chain.path): \(error)")
+            throw RunError("\(certificate.chain.path), \(certificate.privateKey.path): \(error)")
         }
     }
 }

@@ -11,7 +11,8 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     private func run(_ arguments: String...) throws {
-        var command = try Penstock.parseAsRoot(["pki"] + arguments + ["--folder", folder("pki")])
+        let place = arguments.contains("--folder") ? [] : ["--folder", folder("pki")]
+        var command = try Penstock.parseAsRoot(["pki"] + arguments + place)
         try command.run()
     }
 
@@ -46,6 +47,27 @@ import Testing
         #expect(throws: RunError.self) { try run("client", "alice") }
         #expect(try readFile(folder("pki/alice.key"), limit: 4_096) == key)
         #expect(try index.entries.count == 1)
+    }
+
+    /// `config check` finds what the program would find at its start.
+    @Test func certificatesThatDoNotFitAreFoundByTheCheck() throws {
+        try run("init")
+        // The fixture's are no real ones.
+        for file in ["server.crt", "server.key"] { try FileManager.default.removeItem(atPath: folder(file)) }
+        try run("server", "a.test", "--output", folder("server"))
+        try run("server", "a.test", "--output", folder("other"))
+        let rule = "client-certificates: { demand: required, ca-file: pki/ca.crt, crl-file: pki/ca.crl }\n"
+        try folder.write("s.yaml", minimalServer + rule)
+        let check = { [folder] in
+            var command = try Penstock.parseAsRoot(["config", "check", folder("s.yaml"), "--role", "server"])
+            try command.run()
+        }
+        try check()
+        try folder.write("s.yaml", minimalServer.replacing("server.key", with: "other.key") + rule)
+        #expect(throws: ExitCode.badConfiguration) { try check() }
+        try run("init", "--folder", folder("pki2"))
+        try folder.write("s.yaml", minimalServer + rule.replacing("pki/ca.crl", with: "pki2/ca.crl"))
+        #expect(throws: ExitCode.badConfiguration) { try check() }
     }
 
     @Test func revoking() throws {
