@@ -72,7 +72,7 @@ public final class ClientAuthorities: @unchecked Sendable {
             // The trust list owns what it has taken; it takes nothing of what it refuses.
             let flags = UInt32(GNUTLS_TL_VERIFY_CRL.rawValue)
             guard gnutls_x509_trust_list_add_crls(list, lists + index, 1, flags, 0) == 1 else {
-                for rest in index + 1..<max(Int(count), index + 1) { gnutls_x509_crl_deinit(lists[rest]) }
+                for rest in index..<Int(count) { gnutls_x509_crl_deinit(lists[rest]) }
                 throw .foreignRevocationList
             }
         }

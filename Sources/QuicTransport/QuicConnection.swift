@@ -118,9 +118,9 @@ public final class QuicConnection {
     public var peerCertificate: PeerCertificate? { isServer ? tls.peerCertificate : nil }
 
     /// Judges what a client has shown at the time of the handshake by what holds now.
-    /// - Returns: nil where nothing is wrong with it, or nothing is asked for.
+    /// - Returns: nil where nothing is wrong with it, nothing is asked for, or the handshake was judged by the same.
     public func certificateComplaint(under identity: ServerIdentity) -> String? {
-        guard state == .established, let clients = identity.clients else { return nil }
+        guard state == .established, let clients = identity.clients, !tls.wasJudged(by: clients) else { return nil }
         guard let certificate = peerCertificate else { return clients.demand == .required ? "none was shown" : nil }
         return clients.complaint(about: certificate.chain)?.text
     }

@@ -122,6 +122,8 @@ final class TLSSession {
         }
     }
 
+    func wasJudged(by other: ClientAuthorities) -> Bool { clients === other }
+
     private func judgeClient(_ clients: ClientAuthorities) -> CertificateComplaint? {
         let chain = shownChain
         // Without a certificate GnuTLS goes on or not, as it was told.

@@ -42,17 +42,22 @@ extension ServerEngine {
             // One stream more than flows: the control stream.
             maximumStreams: settings.maximumFlowsPerConnection + 1)
         for session in sessions {
-            guard let session, let complaint = session.connection.certificateComplaint(under: identity) else {
-                continue
-            }
-            counters.certificatesRefused += 1
-            append(
-                .log(
-                    .certificateRefused(
-                        session.connection.remote, name: session.connection.peerCertificate?.commonName ?? "",
-                        reason: complaint)))
-            close(session, .authenticationFailed, "the client's certificate is refused: \(complaint)")
-            end(session, reason: "certificate refused: \(complaint)")
+            if let session { _ = refuseBadCertificate(session) }
         }
+    }
+
+    /// Sends a client away whose certificate is not good by what holds now.
+    /// - Returns: whether it was sent away.
+    func refuseBadCertificate(_ session: ServerSession) -> Bool {
+        guard let complaint = session.connection.certificateComplaint(under: settings.identity) else { return false }
+        counters.certificatesRefused += 1
+        append(
+            .log(
+                .certificateRefused(
+                    session.connection.remote, name: session.connection.peerCertificate?.commonName ?? "",
+                    reason: complaint)))
+        close(session, .authenticationFailed, "the client's certificate is refused: \(complaint)")
+        end(session, reason: "certificate refused: \(complaint)")
+        return true
     }
 }

@@ -213,6 +213,8 @@ public final class ServerEngine {
     }
 
     private func established(_ session: ServerSession) {
+        // It may have been revoked during the handshake.
+        if refuseBadCertificate(session) { return }
         guard
             let exporter = session.connection.exportKeyingMaterial(
                 label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)

@@ -106,6 +106,22 @@ struct ReconfigureTests {
         #expect(!net.client.isConnected)
     }
 
+    /// The list changes between the first packet and the last of the handshake, which is judged by the former one.
+    @Test func aClientThatIsRevokedDuringItsHandshakeIsRefused() throws {
+        let authority = TestAuthority()
+        let alice = try authority.client("alice")
+        let identity = try Certificates.valid.identity(clients: authority.rule(.required))
+        let net = try Simulation(
+            link: LinkConditions(delay: .milliseconds(50)), seed: 1, configureClient: { $0.identity = alice.identity },
+            configureServer: { $0.identity = identity })
+        try #require(net.run(for: .seconds(5)) { net.server.counters.connectionsAccepted == 1 })
+        authority.revoke(alice.serial)
+        net.server.replaceIdentity(
+            try Certificates.valid.identity(clients: authority.rule(.required)), now: net.now)
+        #expect(net.run(for: .seconds(5)) { net.server.counters.certificatesRefused == 1 })
+        #expect(!net.client.isConnected && net.server.counters.flowsOpened == 0)
+    }
+
     private static func reasons(_ net: Simulation) -> [String] {
         net.clientEvents.compactMap { if case .disconnected(let reason, _) = $0 { reason } else { nil } }
     }
