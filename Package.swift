@@ -29,6 +29,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.1"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -53,6 +56,12 @@ let package = Package(
         module("LinuxIO", ["Primitives", "Packets", "CLinux", "CCares"]),
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
         module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport"]),
+        module(
+            "PKI",
+            [
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
         module("SimNet", ["Primitives", "Packets"]),
         module(
             "Load",
@@ -64,7 +73,7 @@ let package = Package(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
-                "Load", "CIdn2",
+                "Load", "PKI", "CIdn2",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -77,7 +86,8 @@ let package = Package(
             swiftSettings: strict),
 
         // What several test targets share.
-        .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["PKI", "QuicTransport"], path: "Tests/Support", swiftSettings: strict),
         .target(
             name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives", "Server", "Tunnel"],
             path: "Tests/FuzzTargets",
@@ -89,7 +99,8 @@ let package = Package(
         tests("FlowNATTests", ["FlowNAT", "Packets", "Primitives", "SimNet"], exclude: ["Snapshots"]),
         tests("SealingTests", ["Sealing", "COpenSSL", "Primitives", "SimNet"]),
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
-        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet", "TestSupport"]),
+        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "PKI", "Primitives", "SimNet", "TestSupport"]),
+        tests("PKITests", ["PKI", "SimNet"]),
         tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
         tests(
             "EngineTests",
@@ -105,7 +116,8 @@ let package = Package(
         tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Load", "Server", "Primitives", .product(name: "Logging", package: "swift-log"),
+                "penstock", "Client", "Load", "PKI", "Server", "Primitives",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ]

@@ -34,7 +34,7 @@ public final class ClientEngine {
         let controlStream: QuicStream
     }
 
-    public let settings: ClientSettings
+    public private(set) var settings: ClientSettings
     public internal(set) var counters = ClientCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
@@ -82,6 +82,15 @@ public final class ClientEngine {
 
     deinit { datagramMemory.deallocate() }
 
+    /// Takes over from `new` what can change while the client runs: what connections begin with from the next one on, and
+    /// the time between attempts.
+    public func reconfigure(_ new: ClientSettings) {
+        settings.identity = new.identity
+        settings.firstReconnectDelay = new.firstReconnectDelay
+        settings.maximumReconnectDelay = new.maximumReconnectDelay
+        backoff = Backoff(first: new.firstReconnectDelay, maximum: new.maximumReconnectDelay)
+    }
+
     // MARK: - The connection
 
     /// Begins a connection, in answer to `.connectionWanted`.
@@ -95,8 +104,9 @@ public final class ClientEngine {
         _ = random.next()
         do {
             let connection = try QuicConnection.client(
-                to: remote, local: local, trust: settings.trust, settings: settings.transport,
-                token: tokens.take(for: remote) ?? [], pool: pool, random: random, now: now)
+                to: remote, local: local, trust: settings.trust, identity: settings.identity,
+                settings: settings.transport, token: tokens.take(for: remote) ?? [], pool: pool, random: random,
+                now: now)
             connection.owner = self
             link = .handshaking(connection, isLastAddress: isLastAddress)
             counters.connects += 1

@@ -8,6 +8,8 @@ public struct ClientSettings: Sendable {
     public var flows = FlowSettings()
     public var transport = TransportSettings()
     public var trust: ServerTrust
+    /// What the client shows a server that asks for a certificate.
+    public var identity: ClientIdentity?
     public var key: PreSharedKey
     public var cipher = Cipher.aes256gcm
     /// Name and version, told to the server.

@@ -127,17 +127,30 @@ public final class QuicConnection {
     @exclusivity(unchecked) var latest: Instant
     @exclusivity(unchecked) var counters = ConnectionStatistics()
 
+    /// The certificate that a client has shown, which the server has found good.
+    public var peerCertificate: PeerCertificate? { isServer ? tls.peerCertificate : nil }
+
+    /// Judges what a client has shown at the time of the handshake by what holds now.
+    /// - Returns: nil where nothing is wrong with it, nothing is asked for, or the handshake was judged by the same.
+    public func certificateComplaint(under identity: ServerIdentity) -> String? {
+        guard state == .established, let clients = identity.clients, !tls.wasJudged(by: clients) else { return nil }
+        guard let certificate = peerCertificate else { return clients.demand == .required ? "none was shown" : nil }
+        return clients.complaint(about: certificate.chain)?.text
+    }
+
     /// Starts a client's connection; its first packet waits in `nextBatch`.
     /// - Parameters:
+    ///   - identity: what the client shows a server that asks for a certificate.
     ///   - token: what `addressToken` was in an earlier connection to this server, to be used once; empty for none.
     ///   - random: must be unpredictable outside of tests.
     public static func client(
-        to remote: Endpoint, local: Endpoint, trust: ServerTrust, settings: TransportSettings = TransportSettings(),
-        token: [UInt8] = [], pool: BlockPool, random: any RandomNumberGenerator, now: Instant
+        to remote: Endpoint, local: Endpoint, trust: ServerTrust, identity: ClientIdentity? = nil,
+        settings: TransportSettings = TransportSettings(), token: [UInt8] = [], pool: BlockPool,
+        random: any RandomNumberGenerator, now: Instant
     ) throws(ConnectError) -> QuicConnection {
         let checked: CheckedTrust
         do {
-            checked = try CheckedTrust(trust)
+            checked = try CheckedTrust(trust, identity: identity)
         } catch {
             throw .trust(error)
         }

@@ -54,6 +54,8 @@ public enum ServerNotice: Equatable, Sendable {
     case disconnected(Endpoint, reason: String)
     /// A client asked for what the policy does not allow; told for some of many.
     case denied(Endpoint, DestinationAddress, DialTransport, by: String)
+    /// A connection was ended since its client's certificate is not good any more.
+    case certificateRefused(Endpoint, name: String, reason: String)
 }
 
 /// How a dial ended.
@@ -135,6 +137,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var connectionsOpen = 0
     public var connectionsAccepted = 0
     public var authenticationFailures = 0
+    /// Connections ended since their clients' certificates were not good any more.
+    public var certificatesRefused = 0
     public var flowsOpen = 0
     public var flowsOpened = 0
     public var dials = 0
@@ -157,6 +161,7 @@ public struct ServerCounters: Equatable, Sendable {
         connectionsOpen += other.connectionsOpen
         connectionsAccepted += other.connectionsAccepted
         authenticationFailures += other.authenticationFailures
+        certificatesRefused += other.certificatesRefused
         flowsOpen += other.flowsOpen
         flowsOpened += other.flowsOpened
         dials += other.dials

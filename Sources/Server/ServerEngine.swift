@@ -13,7 +13,7 @@ import Tunnel
 ///
 /// After every call: `nextAction`, `nextDatagrams` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
 public final class ServerEngine {
-    public let settings: ServerSettings
+    public internal(set) var settings: ServerSettings
     // Each is changed in one step: that no access overlaps another need not be checked for every packet.
     @exclusivity(unchecked) public internal(set) var counters = ServerCounters()
     /// The memory that all buffers of this engine come from.
@@ -65,9 +65,7 @@ public final class ServerEngine {
         var transport = settings.transport
         // One stream more than flows: the control stream.
         transport.maximumStreams = settings.maximumFlowsPerConnection + 1
-        var limits = QuicEndpoint.Limits()
-        limits.connections = settings.maximumConnections
-        limits.alwaysRetry = settings.alwaysRetry
+        let limits = Self.limits(settings)
         endpoint = QuicEndpoint(
             identity: settings.identity, settings: transport, resetKey: settings.resetKey,
             tokenSecret: settings.tokenSecret, limits: limits, loop: settings.loop, pool: pool, random: random)
@@ -240,6 +238,8 @@ public final class ServerEngine {
     }
 
     private func established(_ session: ServerSession) {
+        // It may have been revoked during the handshake.
+        if refuseBadCertificate(session) { return }
         guard
             let exporter = session.connection.exportKeyingMaterial(
                 label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
@@ -259,7 +259,7 @@ public final class ServerEngine {
     }
 
     /// The connection is of no more use: its sockets are reset, its flows forgotten.
-    private func end(_ session: ServerSession, reason: String) {
+    func end(_ session: ServerSession, reason: String) {
         switch session.phase {
         case .ended: return
         case .open: append(.log(.disconnected(session.connection.remote, reason: reason)))

@@ -9,7 +9,7 @@ import Tunnel
 ///
 /// Only a rule that names addresses opens one that is the server's own or special. A rule that allows a name or a port
 /// does not: whoever owns a name says what address it has.
-public struct DialPolicy: Sendable {
+public struct DialPolicy: Equatable, Sendable {
     /// The most rules, and the most prefixes of all of them.
     public static let maximumRules = 1_024
     public static let maximumPrefixes = 65_536

@@ -29,7 +29,7 @@ public struct DialRule: Equatable, Sendable {
 }
 
 /// A rule in the form in which it is asked.
-struct CompiledRule: Sendable {
+struct CompiledRule: Equatable, Sendable {
     let isAllow: Bool
     /// Nil where the rule has no such condition.
     let prefixes: PrefixSet?

@@ -34,7 +34,7 @@ public struct DomainPattern: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Many patterns, asked with one look-up for each label of a name.
-struct DomainSet: Sendable {
+struct DomainSet: Equatable, Sendable {
     private struct Reaches: OptionSet {
         let rawValue: UInt8
         static let itself = Reaches(rawValue: 1)

@@ -7,10 +7,10 @@ struct ClientCommand: ParsableCommand {
     @OptionGroup var options: RunOptions
 
     func run() throws {
-        let configuration =
-            try loadOrExit { () throws(ConfigurationError) in try .load(options.config) }
-            as ClientConfiguration
-        startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ClientProgram(configuration, qlog: options.qlog).run()
+        let loaded = try loadOrExit(options.config) as LoadedConfiguration<ClientConfiguration>
+        startLogging(level: options.logLevel ?? loaded.configuration.logLevel)
+        let program = try ClientProgram(loaded.configuration, qlog: options.qlog)
+        program.reloading = Reloading(loaded, logLevelIsFixed: options.logLevel != nil)
+        try program.run()
     }
 }

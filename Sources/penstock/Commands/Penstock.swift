@@ -11,8 +11,8 @@ struct Penstock: ParsableCommand {
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, ConfigCommand.self,
-            LoadCommand.self, VersionCommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PKICommand.self,
+            ConfigCommand.self, LoadCommand.self, VersionCommand.self,
         ])
 }
 

@@ -6,10 +6,10 @@ struct ServerCommand: ParsableCommand {
     @OptionGroup var options: RunOptions
 
     func run() throws {
-        let configuration =
-            try loadOrExit { () throws(ConfigurationError) in try .load(options.config) }
-            as ServerConfiguration
-        startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ServerProgram(configuration, qlog: options.qlog).run()
+        let loaded = try loadOrExit(options.config) as LoadedConfiguration<ServerConfiguration>
+        startLogging(level: options.logLevel ?? loaded.configuration.logLevel)
+        let program = try ServerProgram(loaded.configuration, qlog: options.qlog)
+        program.reloading = Reloading(loaded, logLevelIsFixed: options.logLevel != nil)
+        try program.run()
     }
 }

@@ -7,6 +7,8 @@ let clientConfigurationExample = """
     trust:                            # exactly one of the two
       ca-file: ca.crt                 # certificates of the authority that signed the server's
       # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # of the server's public key
+    # certificate-file: laptop.crt    # from 'penstock pki client', for a server that asks for it
+    # private-key-file: laptop.key    # mode 0600
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 
@@ -52,6 +54,12 @@ let serverConfigurationExample = """
     listen: "[::]:4433"               # UDP; [::] takes IPv4 as well
     certificate-file: server.crt      # PEM, the server's own certificate first
     private-key-file: server.key      # PEM, mode 0600
+
+    client-certificates:
+      demand: none                    # none, optional or required
+      # ca-file: pki/ca.crt           # who issues them; 'penstock pki client' does
+      # crl-file: pki/ca.crl          # what was revoked; read again within a second of every change
+
     key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
     cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
 

@@ -4,6 +4,23 @@ import Server
 
 /// What `penstock server` reads from its file, parsed and checked.
 struct ServerConfiguration: Sendable {
+    /// TLS certificates of clients.
+    struct ClientCertificates: Sendable {
+        enum Demand: String, CaseIterable, Sendable {
+            /// Clients are not asked for one.
+            case none
+            /// A client may come without one; what it shows must be good.
+            case optional
+            case required
+        }
+
+        var demand = Demand.none
+        /// Who may issue them; there unless the demand is none.
+        var authorities: LoadedFile?
+        /// What these have revoked.
+        var revocations: LoadedFile?
+    }
+
     struct Dial: Sendable {
         /// How long a destination may take to answer.
         var timeout = Interval.seconds(60)
@@ -56,6 +73,7 @@ struct ServerConfiguration: Sendable {
     var listen: Endpoint
     var certificate: LoadedFile
     var privateKey: LoadedFile
+    var clientCertificates = ClientCertificates()
     var key: SharedKey
     var cipher = CipherSetting.aes256Gcm
     var dial = Dial()
@@ -74,25 +92,23 @@ struct ServerConfiguration: Sendable {
     var logLevel = Logger.Level.info
 }
 
-extension ServerConfiguration {
-    /// Reads and checks a file and the files that it names.
-    static func load(_ file: String) throws(ConfigurationError) -> ServerConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.readRoot(), document)
-    }
+extension ServerConfiguration: ConfigurationFile {
+    static var example: String { serverConfigurationExample }
 
-    /// The same for YAML text in memory; `file` stands in the messages, and its folder is where paths start.
-    static func parse(_ text: String, file: String) throws(ConfigurationError) -> ServerConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.composeRoot(text), document)
-    }
+    static let reloadable: Set<String> = [
+        "certificate-file", "client-certificates", "dial", "drain-time", "limits.connections",
+        "limits.flows-per-connection",
+        "limits.udp-associations", "limits.udp-associations-per-connection", "log.level", "private-key-file",
+        "quic.always-retry", "udp",
+    ]
 
-    private static func read(
+    static func read(
         _ root: ConfigurationSection, _ document: ConfigurationDocument
     ) throws(ConfigurationError) -> ServerConfiguration {
         let listen = root.required("listen", .endpoint, sample: "\"[::]:4433\"")
         let certificate = root.pemFile("certificate-file", label: "CERTIFICATE", sample: "server.crt")
         let privateKey = root.pemFile("private-key-file", label: "PRIVATE KEY", sample: "server.key", for: .ownerOnly)
+        let clientCertificates = ClientCertificates(root.section("client-certificates"))
         let key = root.sharedKey()
         let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
         let dial = Dial(root.section("dial"))
@@ -113,9 +129,25 @@ extension ServerConfiguration {
             throw ConfigurationError(document.problems)
         }
         return ServerConfiguration(
-            listen: listen, certificate: certificate, privateKey: privateKey, key: key, cipher: cipher, dial: dial,
-            names: names, udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
+            listen: listen, certificate: certificate, privateKey: privateKey, clientCertificates: clientCertificates,
+            key: key, cipher: cipher, dial: dial, names: names, udp: udp, quic: quic, alwaysRetry: alwaysRetry,
+            loops: loops, drainTime: drainTime,
             stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
+    }
+}
+
+extension ServerConfiguration.ClientCertificates {
+    init(_ section: ConfigurationSection) {
+        demand = section.value("demand", .choice, default: demand)
+        authorities = section.optionalPEMFile("ca-file", label: "CERTIFICATE")
+        revocations = section.optionalPEMFile("crl-file", label: "X509 CRL")
+        if demand != .none, !section.has("ca-file") {
+            section.refuse(
+                "ca-file",
+                "'\(section.name("demand"))' is \(demand.rawValue), and '\(section.name("ca-file"))' is missing",
+                remedy: "add 'ca-file: ca.crt' with the authority that issues clients' certificates")
+        }
+        section.refuseUnknownKeys()
     }
 }
 

@@ -16,7 +16,15 @@ extension ConfigurationSection {
 
     /// A PEM file that holds at least one block of the given label.
     func pemFile(_ key: String, label: String, sample: String, for audience: FileAudience = .anyone) -> LoadedFile? {
-        guard let file = file(key, sample: sample, for: audience) else { return nil }
+        file(key, sample: sample, for: audience).flatMap { checkedPEM($0, key, label) }
+    }
+
+    /// The same for a setting that may be left out.
+    func optionalPEMFile(_ key: String, label: String, for audience: FileAudience = .anyone) -> LoadedFile? {
+        optionalFile(key, for: audience).flatMap { checkedPEM($0, key, label) }
+    }
+
+    private func checkedPEM(_ file: LoadedFile, _ key: String, _ label: String) -> LoadedFile? {
         let text = String(decoding: file.contents, as: UTF8.self)
         let found = text.split(whereSeparator: \.isNewline).contains { line in
             line.hasPrefix("-----BEGIN ") && line.contains("\(label)-----")
@@ -24,7 +32,7 @@ extension ConfigurationSection {
         guard found else {
             refuse(
                 key, "'\(name(key))' names \(file.path), which is not a PEM file with a \(label.lowercased())",
-                remedy: "make one with certs/make-dev-certs, or convert it with openssl")
+                remedy: "make one with 'penstock pki', or convert it with openssl")
             return nil
         }
         return file

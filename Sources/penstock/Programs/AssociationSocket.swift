@@ -33,9 +33,9 @@ final class AssociationSockets {
     private let engine: ServerEngine
     private let loop: EventLoop
     private let receiver: DatagramReceiver
-    private let sourceIPv4: IPAddress
-    private let sourceIPv6: IPAddress
-    private let interface: String?
+    private var sourceIPv4: IPAddress
+    private var sourceIPv6: IPAddress
+    private var interface: String?
     private var sockets: [AssociationSocket?] = []
     private var unfinished: [AssociationSocket] = []
 
@@ -46,6 +46,13 @@ final class AssociationSockets {
         sourceIPv6 = .v6(dial.sourceIPv6 ?? IPv6Address(high: 0, low: 0))
         interface = dial.interface
         receiver = try DatagramReceiver()
+    }
+
+    /// Where new sockets send from.
+    func setSources(_ dial: ServerConfiguration.Dial) {
+        sourceIPv4 = .v4(dial.sourceIPv4 ?? IPv4Address(0))
+        sourceIPv6 = .v6(dial.sourceIPv6 ?? IPv6Address(high: 0, low: 0))
+        interface = dial.interface
     }
 
     /// Sockets wait to be read on.

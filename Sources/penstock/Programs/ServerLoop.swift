@@ -14,11 +14,16 @@ final class ServerLoop {
     private static let listedConnections = 100
     /// Bytes read from a dialled socket at once.
     private static let readSize = 64 << 10
+    /// How often `onWatch` is called: what a file says holds within a second.
+    private static let watchInterval = Interval.milliseconds(500)
 
     let loop: EventLoop
     /// Loops that must have ended before this one may, since it takes the signals.
     var others = 0
-    private let configuration: ServerConfiguration
+    /// Looks after files, for the first loop alone.
+    var onWatch: (() -> Void)?
+    private var nextWatch = Instant(nanoseconds: 0)
+    private var configuration: ServerConfiguration
     private let logger = Logger(label: "server")
     private let socket: UDPSocket
     private let engine: ServerEngine
@@ -69,6 +74,10 @@ final class ServerLoop {
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
         if let deadline = names.nextDeadline, deadline <= now { names.handleTimeout() }
         ownAddresses?.readIfDue(now: now)
+        if let onWatch, nextWatch <= now {
+            nextWatch = now + Self.watchInterval
+            onWatch()
+        }
         carryOutActions()
         associations.sendAll(now: now)
         flush(now: now)
@@ -83,7 +92,8 @@ final class ServerLoop {
             if others == 0 { loop.stop() }
         }
         if socketHasMore || associations.hasUnfinished { return now }
-        return earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
+        let deadline = earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
+        return onWatch == nil ? deadline : earliest(deadline, nextWatch)
     }
 
     /// What the kernel delivers to this machine, which clients are not to dial.
@@ -103,6 +113,15 @@ final class ServerLoop {
         stopDeadline = now + stopGrace
         engine.stop(now: now)
     }
+
+    /// Takes over what can change while the server runs.
+    func reconfigure(_ configuration: ServerConfiguration, _ settings: ServerSettings) {
+        self.configuration = configuration
+        associations.setSources(configuration.dial)
+        engine.reconfigure(settings, now: MonotonicClock.now)
+    }
+
+    func replaceIdentity(_ identity: ServerIdentity) { engine.replaceIdentity(identity, now: MonotonicClock.now) }
 
     private func readSocket() {
         let now = MonotonicClock.now
@@ -144,6 +163,9 @@ final class ServerLoop {
             logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
+        case .certificateRefused(let client, let name, let reason):
+            logger.warning(
+                "certificate refused", metadata: ["client": "\(client)", "name": "\(name)", "reason": "\(reason)"])
         case .disconnected(let client, let reason):
             logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
         case .denied(let client, let destination, let transport, let source):

@@ -22,9 +22,14 @@ final class ServerProgram {
         func run() { loop.run() }
     }
 
-    private let configuration: ServerConfiguration
+    private var configuration: ServerConfiguration
+    /// What SIGHUP does.
+    var reloading: Reloading<ServerConfiguration>?
+    /// The revocation list as it was last read.
+    private var revocationStamp: FileStatus?
     private let logger = Logger(label: "server")
     private let pin: [UInt8]
+    private let secret: [UInt8]
     private let sockets: [UDPSocket]
     /// The first one runs on the main thread and takes the signals.
     private let loops: [ServerLoop]
@@ -34,12 +39,16 @@ final class ServerProgram {
     init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
         do {
-            let identity = try ServerIdentity(
-                certificateChainPEM: configuration.certificate.contents,
-                privateKeyPEM: configuration.privateKey.contents)
+            revocationStamp = configuration.clientCertificates.revocations.flatMap { FileStatus(path: $0.path) }
+            let identity = try configuration.identity()
             pin = identity.pin
+            // Without a place to keep a secret, the private key stands in, which is secret, too.
+            secret =
+                if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
+                    configuration.privateKey.contents
+                }
             let count = configuration.loops ?? processorCount
-            var settings = try Self.settings(configuration, identity, loops: count)
+            var settings = Self.settings(configuration, identity, secret: secret, loops: count)
             raiseDescriptorLimit()
             sockets = try UDPSocket.steered(
                 bind: configuration.listen, count: count, offload: configuration.quic.offload.offload)
@@ -58,13 +67,8 @@ final class ServerProgram {
     }
 
     private static func settings(
-        _ configuration: ServerConfiguration, _ identity: ServerIdentity, loops: Int
-    ) throws(RunError) -> ServerSettings {
-        // Without a place to keep a secret, the private key stands in, which is secret, too.
-        let secret =
-            if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
-                configuration.privateKey.contents
-            }
+        _ configuration: ServerConfiguration, _ identity: ServerIdentity, secret: [UInt8], loops: Int
+    ) -> ServerSettings {
         var settings = ServerSettings(
             identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
         settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
@@ -100,6 +104,8 @@ final class ServerProgram {
             try first.loop.onSignal([Signals.interrupt]) { [unowned self] _ in stop(others) }
             try first.loop.onSignal([Signals.terminate]) { [unowned self] _ in drain(others) }
             try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
+            try first.loop.onSignal([Signals.hangup]) { [unowned self] _ in reload(others) }
+            first.onWatch = { [unowned self] in checkRevocations(others) }
             first.others = others.count
             let main = Remote(first)
             // Before the first client can ask for anything.
@@ -145,6 +151,36 @@ final class ServerProgram {
         logger.info("stopping")
         loops[0].stop()
         for other in others { other.post { $0.stop() } }
+    }
+
+    // MARK: - Changes
+
+    private func reload(_ others: [Remote]) {
+        reloading?.reload(logger) { new in
+            let settings = Self.settings(new, try new.identity(), secret: secret, loops: loops.count)
+            configuration = new
+            loops[0].reconfigure(new, settings)
+            for other in others { other.post { $0.reconfigure(new, settings) } }
+        }
+    }
+
+    /// Reads the revocation list anew when its file was changed. A list that cannot be used changes nothing.
+    private func checkRevocations(_ others: [Remote]) {
+        guard let path = configuration.clientCertificates.revocations?.path else { return }
+        let stamp = FileStatus(path: path)
+        guard stamp != revocationStamp else { return }
+        revocationStamp = stamp
+        do {
+            var new = configuration
+            new.clientCertificates.revocations = LoadedFile(path: path, contents: try readFile(path, limit: 1 << 20))
+            let identity = try new.identity()
+            configuration = new
+            loops[0].replaceIdentity(identity)
+            for other in others { other.post { $0.replaceIdentity(identity) } }
+            logger.notice("revocation list read", metadata: ["file": "\(path)"])
+        } catch {
+            logger.error("the revocation list was not read, and the former one stays: \(path): \(error)")
+        }
     }
 
     // MARK: - Statistics

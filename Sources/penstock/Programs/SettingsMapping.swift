@@ -52,6 +52,50 @@ extension QuicSettings {
     }
 }
 
+extension ServerConfiguration {
+    /// The certificate and key, and how clients' certificates are judged.
+    func identity() throws(RunError) -> ServerIdentity {
+        let clients: ClientAuthorities?
+        do {
+            clients = try clientCertificates.rule()
+        } catch {
+            let files = [clientCertificates.authorities, clientCertificates.revocations].compactMap(\.?.path)
+            throw RunError("\(files.joined(separator: ", ")): \(error)")
+        }
+        do {
+            return try ServerIdentity(
+                certificateChainPEM: certificate.contents, privateKeyPEM: privateKey.contents, clients: clients)
+        } catch {
+            throw RunError("\(certificate.path), \(privateKey.path): \(error)")
+        }
+    }
+}
+
+extension ServerConfiguration.ClientCertificates {
+    fileprivate func rule() throws(ClientAuthoritiesError) -> ClientAuthorities? {
+        let demand: ClientAuthorities.Demand
+        switch self.demand {
+        case .none: return nil
+        case .optional: demand = .optional
+        case .required: demand = .required
+        }
+        return try ClientAuthorities(
+            demand: demand, authoritiesPEM: authorities?.contents ?? [], revocationListPEM: revocations?.contents)
+    }
+}
+
+extension ClientConfiguration {
+    func identity() throws(RunError) -> ClientIdentity? {
+        guard let certificate else { return nil }
+        do {
+            return try ClientIdentity(
+                certificateChainPEM: certificate.chain.contents, privateKeyPEM: certificate.privateKey.contents)
+        } catch {
+            throw RunError("\(certificate.chain.path), \(certificate.privateKey.path): \(error)")
+        }
+    }
+}
+
 extension SharedKey {
     var preSharedKey: PreSharedKey {
         guard let key = PreSharedKey(bytes) else { preconditionFailure("a shared key has 32 bytes") }
