@@ -4,6 +4,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Tunnel
 
 /// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
 final class ServerLoop {
