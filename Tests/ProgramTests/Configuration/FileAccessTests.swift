@@ -99,10 +99,4 @@ import Testing
             try writeNewSecretFile(folder("none/new.key"), [1])
         }
     }
-
-    @Test func generatedKeysAreKeysAndDiffer() {
-        let keys = (0..<8).map { _ in generateKeyLine() }
-        #expect(Set(keys).count == 8)
-        #expect(keys.allSatisfy { decodeBase64($0)?.count == 32 })
-    }
 }
