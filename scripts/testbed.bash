@@ -100,7 +100,8 @@ testbed_secrets() {
         cat "$testbed_dir/certs.log" >&2
         fail "penstock pki failed" || return 1
     fi
-    "$penstock" genkey --output "$testbed_dir/tunnel.key"
+    "$penstock" keygen --output "$testbed_dir/tunnel.key" >"$testbed_dir/tunnel.pub"
+    "$penstock" keygen --output "$testbed_dir/client.key" >"$testbed_dir/client.pub"
 }
 
 # testbed_certificate FOLDER NAME...: an authority of its own, and the certificate of a server.
@@ -169,6 +170,7 @@ listen: "[::]:4433"
 certificate-file: tls/server.crt
 private-key-file: tls/server.key
 key-file: tunnel.key
+clients: [{ name: client, key: $(cat "$testbed_dir/client.pub") }]
 ${1:-}
 log: { level: debug }
 END
@@ -180,7 +182,8 @@ write_client_config() {
 server: $server_4:4433
 server-name: server.test
 trust: ${2:-"{ ca-file: tls/ca.crt }"}
-key-file: tunnel.key
+server-key: $(cat "$testbed_dir/tunnel.pub")
+key-file: client.key
 reconnect: { first-delay: 100ms, maximum-delay: 1s }
 quic: { idle-timeout: 5s, keep-alive: 1s }
 ${3:-}

@@ -23,6 +23,10 @@ extension ClientEngine {
     private func describe(_ reason: CloseReason) -> String {
         switch reason {
         case .peerClosed(let code, true, let message):
+            // With a message it is about something else, such as the client's certificate.
+            if code == TunnelErrorCode.authenticationFailed.rawValue, message.isEmpty, case .greeting = link {
+                return "the server refused the key exchange: is 'server-key' the key of this server?"
+            }
             let text = TunnelErrorCode.describe(code)
             return "the server closed the connection: \(text)" + (message.isEmpty ? "" : " (\(message))")
         case .idleTimeout, .handshakeTimeout:
@@ -36,75 +40,135 @@ extension ClientEngine {
         }
     }
 
-    /// The handshake is complete: the session's secret, the control stream, the hello.
+    /// The handshake is complete: the control stream, and on it the key exchange.
     private func greet(_ connection: QuicConnection, now: Instant) {
         guard
             let exporter = connection.exportKeyingMaterial(
-                label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize),
+                label: KeyExchangeBinding.exporterLabel, context: [], count: KeyExchangeBinding.exporterSize),
             let stream = connection.openStream()
         else {
             close(connection, .internalError, "no control stream")
             return lose("the server allows no streams", now: now)
         }
-        let secret = SessionSecret(psk: settings.key, exporter: exporter)
-        let control = ControlStream(secret: secret, role: .client, cipher: settings.cipher, random: &random)
+        // A generator that is a value would give its copy the numbers that come here next.
+        let copy = random
+        _ = random.next()
+        let control = ControlStream(
+            client: settings.keyPair, server: settings.serverKey, cipher: settings.cipher, exporter: exporter,
+            random: copy)
         stream.context = -1
-        _ = control.send(Hello(software: settings.software).encode(), to: stream)
+        do throws(ControlError) {
+            _ = try control.start(to: stream)
+        } catch {
+            close(connection, .internalError, "no key exchange")
+            return lose("'server-key' cannot be used: \(error)", now: now)
+        }
         link = .greeting(
-            connection, Session(secret: secret, control: control, controlStream: stream),
-            deadline: now + settings.welcomeTimeout)
+            connection, Greeting(control: control, controlStream: stream), deadline: now + settings.welcomeTimeout)
     }
 
     func receiveControl(_ bytes: UnsafeRawBufferPointer) {
-        let (connection, session): (QuicConnection, Session)
+        let (connection, control, stream): (QuicConnection, ControlStream, QuicStream)
         switch link {
-        case .greeting(let c, let s, _): (connection, session) = (c, s)
-        case .up(let c, let s): (connection, session) = (c, s)
+        case .greeting(let c, let greeting, _):
+            (connection, control, stream) = (c, greeting.control, greeting.controlStream)
+        case .up(let c, let session): (connection, control, stream) = (c, session.control, session.controlStream)
         case .down, .wanted, .handshaking, .stopped: return
         }
-        connection.extendCredit(on: session.controlStream, by: bytes.count)
-        do throws(OpenError) {
-            try session.control.receive(bytes)
+        connection.extendCredit(on: stream, by: bytes.count)
+        do throws(ControlError) {
+            try control.receive(bytes, answeringTo: stream)
         } catch {
-            return close(connection, .sealingFailed, "control stream: \(error)")
+            return fail(connection, error)
         }
-        while let message = session.control.nextMessage() {
+        sayHelloIfDue()
+        while let message = control.nextMessage() {
             do throws(MessageError) {
-                try receive(message, connection, session)
+                try receive(message)
             } catch {
                 return close(connection, .protocolViolation, "control stream: \(error)")
             }
         }
     }
 
-    private func receive(
-        _ message: [UInt8], _ connection: QuicConnection, _ session: Session
-    ) throws(MessageError) {
-        if case .greeting = link {
-            let welcome = try Welcome(parsing: message)
-            link = .up(connection, session)
-            backoff.reset()
-            events.append(.connected(software: welcome.software))
-            return
+    private func fail(_ connection: QuicConnection, _ error: ControlError) {
+        guard case .keyExchange = error else {
+            return close(connection, .sealingFailed, "control stream: \(error)")
         }
-        switch try ControlMessage.known(message) {
-        case .ping(let number):
-            answer(ping: number, connection, session)
-        case .drain(let reason):
-            isServerDraining = true
-            events.append(.notice("the server stops soon: \(reason)"))
-        case .kick(let code, let reason):
-            events.append(.notice("the server ends this connection: \(TunnelErrorCode.describe(code)), \(reason)"))
-        case .pong, nil:
+        // Only who has the private key of 'server-key' can answer.
+        close(connection, .authenticationFailed, "")
+        lose("the server does not have the key that 'server-key' names: \(error)", now: last)
+    }
+
+    /// The server has proved its key: now it may know who wants to come in.
+    private func sayHelloIfDue() {
+        guard case .greeting(let connection, var greeting, let deadline) = link, greeting.control.keys != nil,
+            !greeting.hasSaidHello
+        else { return }
+        greeting.hasSaidHello = true
+        link = .greeting(connection, greeting, deadline: deadline)
+        var hello = Hello(software: settings.software, user: settings.user).encode()
+        defer { SecretBytes.wipe(&hello) }
+        guard greeting.control.send(hello, to: greeting.controlStream) else {
+            return close(connection, .internalError, "no memory")
+        }
+    }
+
+    private func receive(_ message: [UInt8]) throws(MessageError) {
+        switch link {
+        case .greeting(let connection, let greeting, _):
+            switch try LoginAnswer(parsing: message) {
+            case .welcome(let welcome): enter(connection, greeting, welcome)
+            case .denied(let refusal): leave(connection, refusal)
+            }
+        case .up(let connection, let session):
+            switch try ControlMessage.known(message) {
+            case .ping(let number):
+                say(.pong(number), connection, session)
+            case .drain(let reason):
+                isServerDraining = true
+                events.append(.notice("the server stops soon: \(reason)"))
+            case .kick(let code, let reason):
+                events.append(
+                    .notice("the server ends this connection: \(TunnelErrorCode.describe(code)), \(reason)"))
+            case .rekeyAnswer(let message):
+                finishRekey(message)
+            case .pong, .denied, .rekey, .rekeyDone, nil:
+                break
+            }
+        case .down, .wanted, .handshaking, .stopped:
             break
         }
     }
 
-    private func answer(ping number: UInt64, _ connection: QuicConnection, _ session: Session) {
+    private func enter(_ connection: QuicConnection, _ greeting: Greeting, _ welcome: Welcome) {
+        guard let keys = greeting.control.keys else { return }
+        link = .up(
+            connection, Session(keys: keys, control: greeting.control, controlStream: greeting.controlStream))
+        rekeys = RekeySchedule(now: last, settings: settings)
+        backoff.reset()
+        events.append(.connected(software: welcome.software))
+    }
+
+    /// The server does not let this client in. It is asked again, but not so often that it would have to defend itself.
+    private func leave(_ connection: QuicConnection, _ refusal: LoginRefusal) {
+        counters.loginsRefused += 1
+        close(connection, .noError, "")
+        let pause: Interval =
+            switch refusal {
+            case .wrongCredentials, .expired, .disabled, .quotaSpent: settings.refusedLoginRetry
+            case .tooManySessions, .unknown: settings.busyLoginRetry
+            // A server that asks for more than anybody would wait for is asked earlier.
+            case .tryLater(let seconds): min(.seconds(Int64(seconds)), settings.refusedLoginRetry)
+            }
+        lose("\(refusal)", pause: pause, now: last)
+    }
+
+    /// Sends a message, if the server reads what it is sent.
+    func say(_ message: ControlMessage, _ connection: QuicConnection, _ session: Session) {
         let stream = session.controlStream
         // A server that asks and never reads the answers would fill our memory.
-        guard stream.buffered <= ControlStream.maximumBacklog,
-            session.control.send(ControlMessage.pong(number).encode(), to: stream)
+        guard stream.buffered <= ControlStream.maximumBacklog, session.control.send(message.encode(), to: stream)
         else {
             return close(connection, .resourceLimit, "control stream: too many answers wait to be read")
         }

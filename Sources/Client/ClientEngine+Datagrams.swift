@@ -52,11 +52,9 @@ extension ClientEngine {
         }
         guard let stream = connection.openStream() else { return nil }
         stream.context = Self.associationContext
-        let sealed = FlowStream(
-            secret: session.secret, stream: stream.id.rawValue, role: .client, cipher: settings.cipher, random: &random)
+        let sealed = FlowStream(keys: session.keys, stream: stream.id.rawValue, role: .client)
         let channel = DatagramChannel(
-            secret: session.secret, stream: stream.id.rawValue, role: .client, cipher: settings.cipher,
-            requested: destination)
+            keys: session.keys, stream: stream.id.rawValue, role: .client, requested: destination)
         let association = ClientAssociation(id: id, stream: stream, sealed: sealed, channel: channel, pool: pool)
         associations.insert(association)
         datagramCounters.associationsOpened += 1

@@ -53,8 +53,7 @@ extension ClientEngine {
             nat.reject(id, .silence)
             return
         }
-        let sealed = FlowStream(
-            secret: session.secret, stream: stream.id.rawValue, role: .client, cipher: settings.cipher, random: &random)
+        let sealed = FlowStream(keys: session.keys, stream: stream.id.rawValue, role: .client)
         let flow = ClientFlow(id: id, stream: stream, sealed: sealed)
         stream.context = id.index
         while flows.count <= id.index { flows.append(nil) }

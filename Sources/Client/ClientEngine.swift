@@ -21,15 +21,21 @@ public final class ClientEngine {
         case wanted(deadline: Instant)
         /// When it fails, the next address of the server is tried at once, unless this was the last.
         case handshaking(QuicConnection, isLastAddress: Bool)
-        /// The hello is out.
-        case greeting(QuicConnection, Session, deadline: Instant)
+        /// The control stream is open: key exchange, hello, and the server's decision.
+        case greeting(QuicConnection, Greeting, deadline: Instant)
         case up(QuicConnection, Session)
         case stopped
     }
 
+    struct Greeting {
+        let control: ControlStream
+        let controlStream: QuicStream
+        var hasSaidHello = false
+    }
+
     /// What is agreed with the server for the life of one connection.
     struct Session {
-        let secret: SessionSecret
+        let keys: SessionKeys
         let control: ControlStream
         let controlStream: QuicStream
     }
@@ -53,6 +59,8 @@ public final class ClientEngine {
     var backoff: Backoff
     var events: [ClientEvent] = []
     var tokens = AddressTokenStore()
+    /// While the tunnel is up.
+    var rekeys: RekeySchedule?
     /// The server of this connection takes no new flows any more.
     var isServerDraining = false
     /// The local address that the connection has yet to move to.
@@ -82,10 +90,13 @@ public final class ClientEngine {
 
     deinit { datagramMemory.deallocate() }
 
-    /// Takes over from `new` what can change while the client runs: what connections begin with from the next one on, and
-    /// the time between attempts.
+    /// Takes over from `new` what can change while the client runs: what connections begin with from the next one on, the
+    /// time between attempts, and how long keys live.
     public func reconfigure(_ new: ClientSettings) {
         settings.identity = new.identity
+        if let due = rekeys?.due { rekeys?.due = due + (new.rekeyInterval - settings.rekeyInterval) }
+        settings.rekeyInterval = new.rekeyInterval
+        settings.rekeyBytes = new.rekeyBytes
         settings.firstReconnectDelay = new.firstReconnectDelay
         settings.maximumReconnectDelay = new.maximumReconnectDelay
         backoff = Backoff(first: new.firstReconnectDelay, maximum: new.maximumReconnectDelay)
@@ -142,6 +153,7 @@ public final class ClientEngine {
         }
         forgetFlows()
         pendingMove = nil
+        rekeys = nil
         link = .stopped
     }
 
@@ -175,8 +187,10 @@ public final class ClientEngine {
     }
 
     /// Every flow is reset, and another attempt follows: at once at the server's next address, else after a while.
-    func lose(_ reason: String, triesNext: Bool = false, now: Instant) {
-        let delay = triesNext ? .zero : backoff.next(random: &random)
+    /// - Parameter pause: the least time until then.
+    func lose(_ reason: String, triesNext: Bool = false, pause: Interval = .zero, now: Instant) {
+        let delay = triesNext ? .zero : max(backoff.next(random: &random), pause)
+        rekeys = nil
         if let connection, connection.state != .closed { leaving = connection }
         if let connection, let token = connection.addressToken { tokens.keep(token, for: connection.remote) }
         pendingMove = nil
@@ -237,10 +251,11 @@ public final class ClientEngine {
             lose("the server's name was not resolved in time", now: now)
         case .greeting(let connection, _, let deadline) where deadline <= now:
             close(connection, .protocolViolation, "no welcome")
-            lose("the server did not answer the hello in time", now: now)
+            lose("the server did not answer the key exchange or the login in time", now: now)
         case .down, .wanted, .handshaking, .greeting, .up, .stopped:
             break
         }
+        rekeyIfDue(now: now)
         Self.wake(connection, now: now)
         Self.wake(leaving, now: now)
         if let leaving, leaving.state == .closed { self.leaving = nil }
@@ -257,7 +272,7 @@ public final class ClientEngine {
 
     public var nextDeadline: Instant? {
         var deadline = earliest(nat.nextDeadline, earliest(connection?.nextDeadline, leaving?.nextDeadline))
-        deadline = earliest(deadline, pendingMove?.deadline)
+        deadline = earliest(deadline, earliest(pendingMove?.deadline, rekeys?.deadline))
         switch link {
         case .down(let until), .wanted(let until), .greeting(_, _, let until): deadline = earliest(deadline, until)
         case .handshaking, .up, .stopped: break
@@ -277,6 +292,7 @@ public final class ClientEngine {
             if let batch = leaving.nextBatch(into: buffer, now: now) { return batch }
             if leaving.state == .closed { self.leaving = nil }
         }
+        rekeyIfSpent()
         guard let connection else { return nil }
         let batch = connection.nextBatch(into: buffer, now: now)
         carryOutConnectionEvents(now: now)

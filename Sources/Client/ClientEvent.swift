@@ -35,6 +35,10 @@ public struct ClientCounters: Equatable, Sendable {
     /// Flows ended because what the server sent did not open, or made no sense.
     public var sealingFailures = 0
     public var connects = 0
+    /// Logins that the server refused.
+    public var loginsRefused = 0
+    /// Key exchanges that followed the first of a connection.
+    public var rekeys = 0
 
     public init() {}
 }

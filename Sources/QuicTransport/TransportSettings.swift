@@ -9,7 +9,7 @@ public enum CongestionControl: String, Sendable, CaseIterable {
 /// What one side of a connection asks for. Both sides have their own, and none must equal the peer's.
 public struct TransportSettings: Sendable {
     /// The name both sides must agree on (ALPN, RFC 7301).
-    public var applicationProtocol = "penstock/1"
+    public var applicationProtocol = "penstock/2"
     public var congestionControl: CongestionControl = .bbr2
     /// A connection on which nothing arrived for so long is given up (RFC 9000, section 10.1).
     public var idleTimeout: Interval = .seconds(30)

@@ -35,10 +35,11 @@ struct AEADContext: ~Copyable {
     }
 
     /// Starts a message under a given nonce: eight and four bytes in the order of memory.
-    func begin(nonce: (UInt64, UInt32)) {
-        let done = withUnsafePointer(to: nonce) {
-            EVP_CipherInit_ex2(context, nil, nil, Self.bytes(UnsafeRawPointer($0)), -1, nil)
-        }
+    func begin(nonce: (UInt64, UInt32)) { withUnsafePointer(to: nonce) { begin(nonceAt: UnsafeRawPointer($0)) } }
+
+    /// Starts a message under the nonce of 12 bytes at `nonce`.
+    func begin(nonceAt nonce: UnsafeRawPointer) {
+        let done = EVP_CipherInit_ex2(context, nil, nil, Self.bytes(nonce), -1, nil)
         precondition(done == 1, "libcrypto refused a nonce")
     }
 

@@ -20,8 +20,8 @@ public final class ChunkOpener {
         case taken
     }
 
-    public init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
-        reader = ChunkReader(secret: secret, direction: direction, stream: stream, cipher: cipher)
+    public init(keys: SessionKeys, direction: Direction, stream: Int64) {
+        reader = ChunkReader(keys: keys, direction: direction, stream: stream)
     }
 
     /// Chunks and clear bytes verified so far, those of the first chunk included.

@@ -1,4 +1,4 @@
-/// The framing of one received stream direction, fed with pieces of any size: salt, lengths and tags are dealt with
+/// The framing of one received stream direction, fed with pieces of any size: sections, lengths and tags are dealt with
 /// here, while the owner says where payload bytes go.
 ///
 /// The owner loops: `next` takes input until payload, the end of a chunk, or the end of the input is reached.
@@ -15,8 +15,8 @@ struct ChunkReader: ~Copyable {
     }
 
     private enum State {
-        /// Bytes of it collected so far, for salt, length and tag; bytes missing, for the payload.
-        case salt(Int)
+        /// Bytes of it collected so far, for a section's header, length and tag; bytes missing, for the payload.
+        case header(Int)
         case length(Int)
         case payload(Int)
         case tag(Int)
@@ -27,31 +27,43 @@ struct ChunkReader: ~Copyable {
     private(set) var chunks: UInt64 = 0
     private(set) var bytes: UInt64 = 0
 
-    private let secret: SessionSecret
+    private let keys: SessionKeys
     private let direction: Direction
     private let stream: Int64
-    private let algorithm: Cipher
-    /// Nil until the salt has come.
+    /// Nil until the first section's header has come.
     private var cipher: AEADContext?
-    private var state = State.salt(0)
+    /// Of the section in hand.
+    private var epoch: UInt64 = 0
+    /// The epoch whose secret, and those of all later ones, this direction may still need.
+    private var held: UInt64
+    private var chunksOfSection: UInt64 = 0
+    /// Sections begun.
+    private var sections: UInt32 = 0
+    private var state = State.header(0)
     private var chunkLength = 0
-    /// Salt, sealed length or tag, collected across pieces.
-    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: ChunkFormat.saltSize, alignment: 16)
+    /// Header, sealed length or tag, collected across pieces.
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: ChunkFormat.sectionHeaderSize, alignment: 16)
 
-    init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
-        self.secret = secret
+    init(keys: SessionKeys, direction: Direction, stream: Int64) {
+        self.keys = keys
         self.direction = direction
         self.stream = stream
-        algorithm = cipher
+        // The other end may not have heard of anything newer.
+        held = keys.sending
+        keys.retain(held)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        keys.release(held)
+    }
 
-    /// At least one chunk was opened, and nothing of another has come: the stream may end here.
+    /// At least one chunk of the section was opened, and nothing of another has come: the stream may end here.
     var isBetweenChunks: Bool {
         switch state {
-        case .length(let collected): collected == 0 && chunks > 0
-        case .salt, .payload, .tag, .failed: false
+        case .length(let collected): collected == 0 && chunksOfSection > 0
+        case .header, .payload, .tag, .failed: false
         }
     }
 
@@ -59,18 +71,21 @@ struct ChunkReader: ~Copyable {
     mutating func next(_ input: inout UnsafeRawBufferPointer) throws(OpenError) -> Step {
         while true {
             switch state {
-            case .salt(var collected):
-                let isWhole = collect(&collected, of: ChunkFormat.saltSize, from: &input)
-                state = .salt(collected)
+            case .header(var collected):
+                let isWhole = collect(&collected, of: ChunkFormat.sectionHeaderSize, from: &input)
+                state = .header(collected)
                 guard isWhole else { return .needsInput }
-                let key = secret.subkey(salt: UnsafeRawBufferPointer(scratch), direction: direction, stream: stream)
-                cipher = AEADContext(algorithm, key: key, operation: .open)
+                try beginSection()
                 state = .length(0)
             case .length(var collected):
                 let isWhole = collect(&collected, of: ChunkFormat.sealedLengthSize, from: &input)
                 state = .length(collected)
                 guard isWhole else { return .needsInput }
                 try openLength()
+                if chunkLength == 0 {
+                    state = .header(0)
+                    continue
+                }
                 cipher!.begin()
                 state = .payload(chunkLength)
                 return .chunkBegan(chunkLength)
@@ -81,8 +96,7 @@ struct ChunkReader: ~Copyable {
                 state = .tag(collected)
                 guard isWhole else { return .needsInput }
                 guard cipher!.verify(tag: scratch.baseAddress!) else { throw fail(.badTag) }
-                chunks &+= 1
-                bytes &+= UInt64(chunkLength)
+                noteChunk()
                 state = .length(0)
                 return .chunkEnded
             case .failed(let error):
@@ -109,6 +123,33 @@ struct ChunkReader: ~Copyable {
         return error
     }
 
+    /// A section's key is of its epoch, its place in the direction and its salt: no two sections have the same, so what
+    /// was sealed for one opens in no other. Never does a section go back to an older epoch.
+    private mutating func beginSection() throws(OpenError) {
+        let mark = scratch[0]
+        guard let named = keys.epoch(markedBy: mark), named >= epoch, sections < .max,
+            let secret = keys.secret(of: named)
+        else { throw fail(.badEpoch(mark)) }
+        let salt = UnsafeRawBufferPointer(rebasing: scratch[1..<ChunkFormat.sectionHeaderSize])
+        let key = secret.subkey(salt: salt, direction: direction, stream: stream, section: sections)
+        cipher = AEADContext(keys.cipher, key: key, operation: .open)
+        epoch = named
+        keys.retain(named)
+        keys.release(held)
+        held = named
+        sections += 1
+        chunksOfSection = 0
+    }
+
+    @inline(__always)
+    private mutating func noteChunk() {
+        chunks &+= 1
+        chunksOfSection &+= 1
+        bytes &+= UInt64(chunkLength)
+        keys.bytesOfNewest &+= UInt64(chunkLength)
+        keys.noteOpened(under: epoch)
+    }
+
     private mutating func openLength() throws(OpenError) {
         var length: UInt16 = 0
         cipher!.begin()
@@ -117,7 +158,10 @@ struct ChunkReader: ~Copyable {
         }
         guard cipher!.verify(tag: scratch.baseAddress! + ChunkFormat.lengthSize) else { throw fail(.badTag) }
         chunkLength = Int(UInt16(bigEndian: length))
-        guard chunkLength > 0 && chunkLength <= ChunkFormat.maximumPayload else { throw fail(.badLength(chunkLength)) }
+        // Zero ends the section, which has one chunk at least, so that nobody can go from one to the next for nothing.
+        guard chunkLength <= ChunkFormat.maximumPayload, chunkLength > 0 || chunksOfSection > 0 else {
+            throw fail(.badLength(chunkLength))
+        }
     }
 
     /// Moves bytes from `input` to the scratch memory until `size` are there; whether they are.

@@ -1,13 +1,14 @@
 import COpenSSL
 
-/// The cipher of the sealed layer. Both ends are configured with the same one; it is not negotiated.
+/// The cipher of the sealed layer and of its key exchange: the client chooses, the server has a list of those that it takes.
 public enum Cipher: String, Sendable, CaseIterable {
     /// AES-256 in Galois/counter mode (NIST SP 800-38D): the faster one where the processor has AES instructions.
     case aes256gcm = "aes-256-gcm"
     /// ChaCha20-Poly1305 (RFC 8439): the faster one where it has none.
     case chacha20poly1305 = "chacha20-poly1305"
 
-    public static let standard = Cipher.aes256gcm
+    /// The faster one on this processor.
+    public static let fastest: Cipher = penstock_has_aes_instructions() != 0 ? .aes256gcm : .chacha20poly1305
 
     public static let keySize = 32
     public static let nonceSize = 12

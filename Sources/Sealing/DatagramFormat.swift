@@ -1,8 +1,10 @@
 /// The clear part of a sealed datagram (docs/PROTOCOL.md, section 6): the stream of its association, as its ID divided by
-/// four, and the datagram's counter; both are variable-length integers (RFC 9000, section 16). The sealed part follows.
+/// four, the mark of the epoch (one byte), and the datagram's counter; the first and the last are variable-length
+/// integers (RFC 9000, section 16). The sealed part follows.
 public enum DatagramFormat {
     /// The most bytes before the sealed part.
-    static let maximumHeader = 2 * VariableLengthInteger.maximumSize
+    static let maximumHeader = VariableLengthInteger.maximumSize + epochSize + VariableLengthInteger.maximumSize
+    static let epochSize = 1
     /// The most bytes that a sealed datagram is longer than what is sealed.
     public static let maximumOverhead = maximumHeader + Cipher.tagSize
     /// Datagrams under one key: RFC 9001, appendix B.1.1, has AES-GCM seal 2^28 packets of up to 2 KiB.

@@ -1,38 +1,42 @@
 /// Seals one direction of one association's datagrams: each by itself, under a counter of its own, so that they open in
 /// any order and whichever are missing.
 ///
-/// Sealing allocates nothing, but for a new key every 2^24 datagrams. Not for use by two threads at once.
+/// Sealing allocates nothing, but for a new key every 2^24 datagrams and with each epoch. Not for use by two threads at
+/// once.
 public final class DatagramSealer {
-    private let secret: SessionSecret
+    private let keys: SessionKeys
     private let direction: Direction
     private let stream: Int64
-    private let algorithm: Cipher
     private var cipher: AEADContext
+    private var epoch: UInt64
     private var keyNumber: UInt64
     /// Of the next datagram.
     private(set) var counter: UInt64
 
     /// - Parameter stream: the QUIC stream ID of the association, which the client has opened.
-    public convenience init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
-        self.init(secret: secret, direction: direction, stream: stream, cipher: cipher, startingAt: 0)
+    public convenience init(keys: SessionKeys, direction: Direction, stream: Int64) {
+        self.init(keys: keys, direction: direction, stream: stream, startingAt: 0)
     }
 
     /// For tests that come near the limits of the counter.
-    init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher, startingAt counter: UInt64) {
+    init(keys: SessionKeys, direction: Direction, stream: Int64, startingAt counter: UInt64) {
         precondition(stream >= 0 && stream % 4 == 0, "an association's stream is a bidirectional one of the client")
-        self.secret = secret
+        self.keys = keys
         self.direction = direction
         self.stream = stream
-        algorithm = cipher
         self.counter = counter
-        keyNumber = counter >> DatagramFormat.keyLifetimeBits
-        self.cipher = AEADContext(
-            cipher, key: secret.datagramKey(direction: direction, stream: stream, number: keyNumber), operation: .seal)
+        epoch = keys.sending
+        let number = counter >> DatagramFormat.keyLifetimeBits
+        keyNumber = number
+        cipher = AEADContext(
+            keys.cipher, key: keys.secretOfSending.datagramKey(direction: direction, stream: stream, number: number),
+            operation: .seal)
     }
 
     /// Bytes of the next datagram, if `count` bytes are sealed in it.
     public func sealedSize(_ count: Int) -> Int {
-        VariableLengthInteger.size(UInt64(stream / 4)) + VariableLengthInteger.size(counter) + count + Cipher.tagSize
+        VariableLengthInteger.size(UInt64(stream / 4)) + DatagramFormat.epochSize + VariableLengthInteger.size(counter)
+            + count + Cipher.tagSize
     }
 
     /// Seals `payload` and `trailer`, one behind the other, as one datagram.
@@ -43,9 +47,11 @@ public final class DatagramSealer {
     ) -> Int? {
         guard counter <= VariableLengthInteger.maximum else { return nil }
         precondition(output.count >= sealedSize(payload.count + trailer.count), "no room for the sealed datagram")
-        if counter >> DatagramFormat.keyLifetimeBits != keyNumber { takeNextKey() }
+        if epoch != keys.sending || counter >> DatagramFormat.keyLifetimeBits != keyNumber { takeNextKey() }
         let start = output.baseAddress!
         var position = start + VariableLengthInteger.write(UInt64(stream / 4), to: start)
+        position.storeBytes(of: UInt8(truncatingIfNeeded: epoch), as: UInt8.self)
+        position += DatagramFormat.epochSize
         position += VariableLengthInteger.write(counter, to: position)
         cipher.begin(nonce: (counter.littleEndian, 0))
         cipher.authenticate(UnsafeRawBufferPointer(start: start, count: position - start))
@@ -55,13 +61,14 @@ public final class DatagramSealer {
         position += trailer.count
         cipher.finish(tag: position)
         counter += 1
+        keys.bytesOfNewest &+= UInt64(payload.count)
         return position + Cipher.tagSize - start
     }
 
     private func takeNextKey() {
+        epoch = keys.sending
         keyNumber = counter >> DatagramFormat.keyLifetimeBits
-        cipher = AEADContext(
-            algorithm, key: secret.datagramKey(direction: direction, stream: stream, number: keyNumber),
-            operation: .seal)
+        let key = keys.secretOfSending.datagramKey(direction: direction, stream: stream, number: keyNumber)
+        cipher = AEADContext(keys.cipher, key: key, operation: .seal)
     }
 }

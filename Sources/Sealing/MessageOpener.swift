@@ -11,8 +11,8 @@ public final class MessageOpener {
     /// Oldest last.
     private var waiting: [[UInt8]] = []
 
-    public init(secret: SessionSecret, direction: Direction, stream: Int64, cipher: Cipher) {
-        reader = ChunkReader(secret: secret, direction: direction, stream: stream, cipher: cipher)
+    public init(keys: SessionKeys, direction: Direction, stream: Int64) {
+        reader = ChunkReader(keys: keys, direction: direction, stream: stream)
     }
 
     /// Messages and clear bytes verified so far.
@@ -42,7 +42,9 @@ public final class MessageOpener {
                 }
             case .chunkEnded:
                 guard waiting.count < Self.maximumWaiting else { throw reader.fail(.tooManyMessages) }
+                // Given away, not shared: who takes a message can wipe it.
                 waiting.insert(current, at: 0)
+                current = []
             }
         }
     }

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// Key material in memory that is overwritten when the last owner lets go. Immutable after `init`, hence Sendable.
-final class SecretBytes: @unchecked Sendable {
+public final class SecretBytes: @unchecked Sendable {
     private let memory: UnsafeMutableRawBufferPointer
 
     /// - Parameter fill: writes all `count` bytes.
@@ -11,7 +11,8 @@ final class SecretBytes: @unchecked Sendable {
         fill(memory)
     }
 
-    convenience init(copying bytes: some Collection<UInt8>) {
+    /// The bytes given are the caller's to wipe; see `wipe`.
+    public convenience init(copying bytes: some Collection<UInt8>) {
         self.init(count: bytes.count) { $0.copyBytes(from: bytes) }
     }
 
@@ -20,12 +21,28 @@ final class SecretBytes: @unchecked Sendable {
         memory.deallocate()
     }
 
-    var count: Int { memory.count }
+    public var count: Int { memory.count }
 
-    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { body(UnsafeRawBufferPointer(memory)) }
+    /// The bytes are good inside `body` alone.
+    public func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { body(UnsafeRawBufferPointer(memory)) }
 
-    /// Compares in a time that does not depend on the contents.
+    /// Compares in a time that depends on the lengths alone.
     func equals(_ other: SecretBytes) -> Bool {
         count == other.count && CRYPTO_memcmp(memory.baseAddress, other.memory.baseAddress, count) == 0
     }
+
+    /// Overwrites bytes that held a secret on their way. The array must have no other owner, else the other keeps them.
+    public static func wipe(_ bytes: inout [UInt8]) {
+        bytes.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) }
+        bytes.removeAll()
+    }
+}
+
+extension SecretBytes: Equatable {
+    public static func == (a: SecretBytes, b: SecretBytes) -> Bool { a.equals(b) }
+}
+
+extension SecretBytes: CustomStringConvertible, CustomReflectable {
+    public var description: String { "(secret)" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -6,38 +6,46 @@ public enum Direction: String, Sendable, CaseIterable {
     case down
 }
 
-/// The secret of one connection, from which the key of every stream direction is derived (docs/PROTOCOL.md).
-///
-/// This is the seam for a key exchange: whatever makes these 32 bytes, everything below stays as it is.
+/// The secret of one epoch of a connection, from which the keys of its streams and datagrams are derived
+/// (docs/PROTOCOL.md, section 2).
 public struct SessionSecret: Sendable {
-    /// The label and length of the TLS exporter value (RFC 8446, section 7.5) that binds the secret to the connection.
-    public static let exporterLabel = "EXPORTER-penstock-session"
-    public static let exporterSize = 32
     static let size = 32
 
     let bytes: SecretBytes
+    /// What the key exchange has said: the next one is bound to it.
+    let handshakeHash: [UInt8]
 
-    /// The secret under a pre-shared key.
-    ///
-    /// A man in the middle has two TLS sessions with two exporter values, so what he relays opens under neither.
-    /// - Parameter exporter: 32 bytes of the TLS exporter with `exporterLabel` and an empty context.
-    public init(psk: PreSharedKey, exporter: [UInt8]) {
-        precondition(exporter.count == Self.exporterSize, "the TLS exporter value has 32 bytes")
-        bytes = exporter.withUnsafeBytes { salt in
-            psk.bytes.withBytes { key in
+    /// What a completed handshake brings about: the keys of its two directions and all that was said make one secret.
+    init(_ handshake: HandshakeState) {
+        let (first, second) = handshake.split()
+        let hash = handshake.handshakeHash
+        let both = SecretBytes(count: first.key.count + second.key.count) { output in
+            first.key.withBytes { output.copyMemory(from: $0) }
+            second.key.withBytes { UnsafeMutableRawBufferPointer(rebasing: output[$0.count...]).copyMemory(from: $0) }
+        }
+        let bytes = hash.withUnsafeBytes { salt in
+            both.withBytes { key in
                 KeyDerivation.derive(
-                    salt: salt, inputKey: key, info: Array("penstock session v1".utf8), count: Self.size)
+                    salt: salt, inputKey: key, info: Array("penstock session v2".utf8), count: Self.size)
             }
         }
+        self.init(bytes: bytes, handshakeHash: hash)
     }
 
-    /// The 32-byte key of one direction of one stream.
+    init(bytes: SecretBytes, handshakeHash: [UInt8]) {
+        self.bytes = bytes
+        self.handshakeHash = handshakeHash
+    }
+
+    /// The 32-byte key of one section of one direction of one stream.
     /// - Parameters:
-    ///   - salt: the 32 bytes at the start of the direction.
+    ///   - salt: the 32 bytes at the start of the section.
     ///   - stream: the QUIC stream ID.
-    func subkey(salt: UnsafeRawBufferPointer, direction: Direction, stream: Int64) -> SecretBytes {
-        var info = Array("penstock stream v1 \(direction.rawValue)".utf8)
+    ///   - section: how many sections of the direction came before.
+    func subkey(salt: UnsafeRawBufferPointer, direction: Direction, stream: Int64, section: UInt32) -> SecretBytes {
+        var info = Array("penstock stream v2 \(direction.rawValue)".utf8)
         withUnsafeBytes(of: stream.bigEndian) { info.append(contentsOf: $0) }
+        withUnsafeBytes(of: section.bigEndian) { info.append(contentsOf: $0) }
         return bytes.withBytes { key in
             KeyDerivation.derive(salt: salt, inputKey: key, info: info, count: Cipher.keySize)
         }
@@ -50,7 +58,7 @@ public struct SessionSecret: Sendable {
     ///   - stream: the ID of the association's stream.
     ///   - number: which of the direction's keys: the counter's bits above `DatagramFormat.keyLifetimeBits`.
     func datagramKey(direction: Direction, stream: Int64, number: UInt64) -> SecretBytes {
-        var info = Array("penstock datagram v1 \(direction.rawValue)".utf8)
+        var info = Array("penstock datagram v2 \(direction.rawValue)".utf8)
         withUnsafeBytes(of: stream.bigEndian) { info.append(contentsOf: $0) }
         withUnsafeBytes(of: number.bigEndian) { info.append(contentsOf: $0) }
         return bytes.withBytes { key in

@@ -29,6 +29,10 @@ public struct OutboundID: Hashable, Sendable {
 
 /// What a server engine asks the program to do.
 public enum ServerAction: Equatable, Sendable {
+    /// Decide whether a client may come in; answer with `admit` or `refuse`, at once or later.
+    case login(SessionID, LoginRequest)
+    /// A client that was let in is gone.
+    case loggedOut(SessionID)
     /// Dial; answer with `dialSucceeded` or `dialFailed`.
     case dial(OutboundID, Endpoint)
     /// Ask the name servers for the addresses of one family; answer with `resolved`.
@@ -49,8 +53,10 @@ public enum ServerAction: Equatable, Sendable {
 
 /// What a server's log should show.
 public enum ServerNotice: Equatable, Sendable {
-    case connected(Endpoint, software: String)
+    case connected(Endpoint, user: String, software: String)
+    /// The client does not know the server's key, did not speak the protocol, or said nothing.
     case authenticationFailed(Endpoint)
+    case loginRefused(Endpoint, LoginRefusal)
     case disconnected(Endpoint, reason: String)
     /// A client asked for what the policy does not allow; told for some of many.
     case denied(Endpoint, DestinationAddress, DialTransport, by: String)
@@ -136,9 +142,19 @@ public struct ServerDatagramCounters: Equatable, Sendable {
 public struct ServerCounters: Equatable, Sendable {
     public var connectionsOpen = 0
     public var connectionsAccepted = 0
+    /// Key exchanges that failed, and clients that said no hello.
     public var authenticationFailures = 0
     /// Connections ended since their clients' certificates were not good any more.
     public var certificatesRefused = 0
+    /// Clients that the program was asked about, and what became of them.
+    public var logins = 0
+    public var loginsAdmitted = 0
+    public var loginsRefused = 0
+    public var loginsTimedOut = 0
+    /// Clients that it was not asked about, since it had enough to decide.
+    public var loginsRefusedByLimit = 0
+    /// Key exchanges that followed the first of a connection.
+    public var rekeys = 0
     public var flowsOpen = 0
     public var flowsOpened = 0
     public var dials = 0
@@ -162,6 +178,12 @@ public struct ServerCounters: Equatable, Sendable {
         connectionsAccepted += other.connectionsAccepted
         authenticationFailures += other.authenticationFailures
         certificatesRefused += other.certificatesRefused
+        logins += other.logins
+        loginsAdmitted += other.loginsAdmitted
+        loginsRefused += other.loginsRefused
+        loginsTimedOut += other.loginsTimedOut
+        loginsRefusedByLimit += other.loginsRefusedByLimit
+        rekeys += other.rekeys
         flowsOpen += other.flowsOpen
         flowsOpened += other.flowsOpened
         dials += other.dials

@@ -3,7 +3,7 @@ import QuicTransport
 import Sealing
 import Tunnel
 
-/// The control stream: hello and welcome, then sealed messages.
+/// The control stream: key exchange, hello and welcome, then sealed messages.
 extension ServerEngine {
     /// The session whose control stream this is.
     func controlled(by stream: QuicStream, _ connection: QuicConnection) -> ServerSession? {
@@ -11,19 +11,49 @@ extension ServerEngine {
         return session
     }
 
-    func receiveControl(_ bytes: UnsafeRawBufferPointer, _ session: ServerSession, _ control: ControlStream) {
-        do throws(OpenError) {
-            try control.receive(bytes)
-        } catch {
-            if session.helloDeadline != nil { return refuse(session) }
-            return close(session, .sealingFailed, "control stream: \(error)")
+    /// The client has opened its first stream.
+    func beginControl(_ session: ServerSession, _ stream: QuicStream) {
+        guard
+            let exporter = session.connection.exportKeyingMaterial(
+                label: KeyExchangeBinding.exporterLabel, context: [], count: KeyExchangeBinding.exporterSize)
+        else {
+            return close(session, .internalError, "no exporter")
         }
-        while let message = control.nextMessage() {
+        // A generator that is a value would give its copy the numbers that come here next.
+        let copy = random
+        _ = random.next()
+        session.control = (
+            stream,
+            ControlStream(server: settings.keyPair, ciphers: settings.ciphers, exporter: exporter, random: copy)
+        )
+    }
+
+    func receiveControl(_ bytes: UnsafeRawBufferPointer, _ session: ServerSession, _ control: ControlStream) {
+        guard let stream = session.control?.stream else { return }
+        do throws(ControlError) {
+            try control.receive(bytes, answeringTo: stream)
+        } catch {
+            return fail(session, error)
+        }
+        markDirty(session)
+        while var message = control.nextMessage() {
             do throws(MessageError) {
                 try receive(message, session, control)
             } catch {
                 return close(session, .protocolViolation, "control stream: \(error)")
             }
+            // The hello has the password in it.
+            SecretBytes.wipe(&message)
+        }
+    }
+
+    private func fail(_ session: ServerSession, _ error: ControlError) {
+        switch session.phase {
+        case .exchanging:
+            guard case .suiteNotAllowed = error else { return failAuthentication(session) }
+            close(session, .suiteNotAllowed, "")
+        case .handshaking, .loggingIn, .open, .ended:
+            close(session, .sealingFailed, "control stream: \(error)")
         }
     }
 
@@ -31,21 +61,44 @@ extension ServerEngine {
         _ message: [UInt8], _ session: ServerSession, _ control: ControlStream
     ) throws(MessageError) {
         switch session.phase {
-        case .awaitingHello(let secret, _):
+        case .exchanging:
             let hello = try Hello(parsing: message)
-            session.phase = .open(secret)
-            let welcome = Welcome(
-                maximumFlows: UInt32(clamping: settings.maximumFlowsPerConnection), software: settings.software)
-            reply(welcome.encode(), session, control)
-            append(.log(.connected(session.connection.remote, software: hello.software)))
-        case .open:
+            guard let key = control.clientKey else { return }
+            logIn(session, hello, key: key)
+        case .loggingIn, .open:
             switch try ControlMessage.known(message) {
             case .ping(let number): reply(ControlMessage.pong(number).encode(), session, control)
-            case .pong, .drain, .kick, nil: break
+            case .rekey(let message): answerRekey(message, session, control)
+            // The client's stream has moved on with this message; so does ours.
+            case .rekeyDone: reply(ControlMessage.rekeyDone.encode(), session, control)
+            case .pong, .drain, .kick, .denied, .rekeyAnswer, nil: break
             }
         case .handshaking, .ended:
             break
         }
+    }
+
+    /// The client wants fresh keys.
+    private func answerRekey(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) {
+        guard session.rekeys.take(now: last) else {
+            return close(session, .resourceLimit, "too many key exchanges")
+        }
+        do throws(ControlError) {
+            let answer = try control.answerRekey(message)
+            counters.rekeys += 1
+            session.wipeOldKeys = last + settings.oldKeyTime
+            reply(answer.encode(), session, control)
+        } catch {
+            close(session, .protocolViolation, "control stream: \(error)")
+        }
+    }
+
+    /// What was on its way when the keys changed has come by now, or never will.
+    func wipeOldKeysIfDue(_ session: ServerSession) {
+        guard let due = session.wipeOldKeys, due <= last, let keys = session.control?.sealed.keys else { return }
+        keys.wipeOld()
+        // Where streams have yet to move on, a former one is still needed.
+        session.wipeOldKeys = keys.count > 1 ? last + settings.oldKeyTime : nil
     }
 
     /// Sends a control message that answers none.
@@ -54,7 +107,7 @@ extension ServerEngine {
         reply(message.encode(), session, control.sealed)
     }
 
-    private func reply(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) {
+    func reply(_ message: [UInt8], _ session: ServerSession, _ control: ControlStream) {
         guard let stream = session.control?.stream else { return }
         // A client that asks and never reads the answers would fill our memory.
         guard stream.buffered <= ControlStream.maximumBacklog, control.send(message, to: stream) else {

@@ -14,7 +14,7 @@ extension ServerEngine {
     /// datagram.
     /// - Parameter name: what the client asked for, where that was a name.
     func beginAssociation(
-        _ flow: OutboundFlow, _ destination: Endpoint, name: DomainName? = nil, _ secret: SessionSecret
+        _ flow: OutboundFlow, _ destination: Endpoint, name: DomainName? = nil, _ keys: SessionKeys
     ) {
         let session = flow.session
         guard session.associations.count < settings.maximumAssociationsPerConnection,
@@ -24,8 +24,7 @@ extension ServerEngine {
             return refuse(flow, .tooManyFlows)
         }
         let stream = flow.stream.id.rawValue
-        let channel = DatagramChannel(
-            secret: secret, stream: stream, role: .server, cipher: settings.cipher, requested: destination)
+        let channel = DatagramChannel(keys: keys, stream: stream, role: .server, requested: destination)
         flow.association = ServerAssociation(channel: channel, name: name, now: last)
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1

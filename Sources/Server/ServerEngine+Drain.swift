@@ -28,7 +28,7 @@ extension ServerEngine {
             switch session.phase {
             case .open:
                 tell(session, .drain(reason: reason))
-            case .handshaking, .awaitingHello:
+            case .handshaking, .exchanging, .loggingIn:
                 close(session, .shuttingDown, goodbye)
             case .ended:
                 break

@@ -107,11 +107,11 @@ extension ServerEngine {
             if family == .v4 { return lookUp(.v6, flow) }
             return refuseNamed(flow, .withoutAddress)
         }
-        guard case .open(let secret) = flow.session.phase else { return }
+        guard let keys = flow.session.control?.sealed.keys else { return }
         leaveName(flow)
         flow.session.dials -= 1
         flow.phase = .awaitingRequest
-        beginAssociation(flow, Endpoint(address, named.port), name: named.name, secret)
+        beginAssociation(flow, Endpoint(address, named.port), name: named.name, keys)
         // What the client sent behind its request has waited for this.
         if flow.association != nil { readRecords(flow) }
     }

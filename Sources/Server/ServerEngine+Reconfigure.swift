@@ -15,14 +15,15 @@ extension ServerEngine {
     /// Takes over from `new` what can change while the server runs; everything else in it is passed over.
     ///
     /// No flow ends by it: a limit that was lowered and is exceeded holds for new flows, the policy for new dials and for
-    /// every next datagram, the certificate for new connections. Only clients whose certificates are not good any more
-    /// are sent away.
+    /// every next datagram, the certificate and the ciphers for new connections. Only clients whose certificates are not
+    /// good any more are sent away.
     public func reconfigure(_ new: ServerSettings, now: Instant) {
         last = now
         if new.policy != settings.policy {
             settings.policy = new.policy
             setPolicy(new.policy)
         }
+        settings.ciphers = new.ciphers
         settings.maximumConnections = new.maximumConnections
         settings.maximumFlowsPerConnection = new.maximumFlowsPerConnection
         settings.maximumAssociations = new.maximumAssociations

@@ -19,18 +19,18 @@ extension ServerEngine: QuicConnectionOwner {
         // The hello may come in the very datagram that completes the handshake.
         carryOutEvents(session)
         switch session.phase {
-        case .awaitingHello(let secret, _) where stream.id.rawValue == TunnelProtocol.controlStream:
-            session.control = (
-                stream, ControlStream(secret: secret, role: .server, cipher: settings.cipher, random: &random)
-            )
+        case .exchanging where stream.id.rawValue == TunnelProtocol.controlStream:
+            beginControl(session, stream)
         case .open where !hasRoomForFlow(session):
             counters.flowsRefusedByLimit += 1
             turnAway(stream, of: connection, .resourceLimit)
-        case .open(let secret):
-            let sealed = FlowStream(
-                secret: secret, stream: stream.id.rawValue, role: .server, cipher: settings.cipher, random: &random)
+        case .open:
+            guard let keys = session.control?.sealed.keys else {
+                return turnAway(stream, of: connection, .internalError)
+            }
+            let sealed = FlowStream(keys: keys, stream: stream.id.rawValue, role: .server)
             _ = insertFlow(session: session, stream: stream, sealed: sealed)
-        case .handshaking, .awaitingHello, .ended:
+        case .handshaking, .exchanging, .loggingIn, .ended:
             // Nobody opens a flow before the server knows who it is.
             turnAway(stream, of: connection, .protocolViolation)
         }
@@ -142,8 +142,8 @@ extension ServerEngine: QuicConnectionOwner {
         case .name(let name, let port): beginNamed(flow, name, port: port, transport)
         case .endpoint(let destination) where transport == .tcp: dial(flow, destination)
         case .endpoint(let destination):
-            guard case .open(let secret) = flow.session.phase else { return }
-            beginAssociation(flow, destination, secret)
+            guard let keys = flow.session.control?.sealed.keys else { return }
+            beginAssociation(flow, destination, keys)
         }
     }
 

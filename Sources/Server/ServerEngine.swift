@@ -35,6 +35,9 @@ public final class ServerEngine {
     let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
     @exclusivity(unchecked) var sessions: [ServerSession?] = []
+    private var sessionGeneration: UInt32 = 0
+    /// Clients that the program has yet to decide about.
+    var pendingLogins = 0
     @exclusivity(unchecked) var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
@@ -96,10 +99,10 @@ public final class ServerEngine {
 
     private func adopt(_ connection: QuicConnection) {
         let index = sessions.firstIndex { $0 == nil } ?? sessions.count
+        sessionGeneration &+= 1
         let session = ServerSession(
-            connection: connection, index: index,
-            abandonedFlows: RateBudget(
-                burst: settings.abandonedFlowBurst, perSecond: settings.abandonedFlowsPerSecond, now: last))
+            connection: connection, id: SessionID(index: index, generation: sessionGeneration), settings: settings,
+            now: last)
         if index == sessions.count { sessions.append(nil) }
         sessions[index] = session
         connection.context = index
@@ -154,7 +157,8 @@ public final class ServerEngine {
             return
         }
         closeIfDrained(session)
-        if let deadline = earliest(session.connection.nextDeadline, session.helloDeadline) {
+        closeIfHeard(session)
+        if let deadline = earliest(session.connection.nextDeadline, session.deadline) {
             deadlines.schedule(UInt32(session.index), at: deadline, scheduled: &session.scheduled)
         }
     }
@@ -169,7 +173,12 @@ public final class ServerEngine {
             guard let session = sessions[Int(slot)], session.scheduled == deadline else { continue }
             session.scheduled = nil
             if let real = session.connection.nextDeadline, real <= now { session.connection.handleTimeout(now: now) }
-            if let until = session.helloDeadline, until <= now { refuse(session) }
+            switch session.phase {
+            case .exchanging(let deadline) where deadline <= now: failAuthentication(session)
+            case .loggingIn(let deadline) where deadline <= now: loginTimedOut(session)
+            case .handshaking, .exchanging, .loggingIn, .open, .ended: break
+            }
+            wipeOldKeysIfDue(session)
             carryOutEvents(session)
             markDirty(session)
         }
@@ -240,18 +249,11 @@ public final class ServerEngine {
     private func established(_ session: ServerSession) {
         // It may have been revoked during the handshake.
         if refuseBadCertificate(session) { return }
-        guard
-            let exporter = session.connection.exportKeyingMaterial(
-                label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
-        else {
-            return close(session, .internalError, "no exporter")
-        }
-        session.phase = .awaitingHello(
-            SessionSecret(psk: settings.key, exporter: exporter), deadline: last + settings.helloTimeout)
+        session.phase = .exchanging(deadline: last + settings.helloTimeout)
     }
 
-    /// The client does not have the key, or says nothing.
-    func refuse(_ session: ServerSession) {
+    /// The client does not know the server's key, does not speak the protocol, or says nothing.
+    func failAuthentication(_ session: ServerSession) {
         counters.authenticationFailures += 1
         append(.log(.authenticationFailed(session.connection.remote)))
         close(session, .authenticationFailed, "")
@@ -262,8 +264,11 @@ public final class ServerEngine {
     func end(_ session: ServerSession, reason: String) {
         switch session.phase {
         case .ended: return
-        case .open: append(.log(.disconnected(session.connection.remote, reason: reason)))
-        case .handshaking, .awaitingHello: break
+        case .open:
+            append(.log(.disconnected(session.connection.remote, reason: reason)))
+            append(.loggedOut(session.id))
+        case .loggingIn: pendingLogins -= 1
+        case .handshaking, .exchanging: break
         }
         session.phase = .ended
         for index in session.flows {
@@ -283,7 +288,9 @@ public final class ServerEngine {
 
     func hasRoomForFlow(_ session: ServerSession) -> Bool {
         // The transport counts streams; a flow may outlive its stream while its socket does not take the last bytes.
-        session.flows.count < settings.maximumFlowsPerConnection && counters.flowsOpen < settings.maximumFlows
+        // The limit may have become lower since the client was let in.
+        session.flows.count < min(session.maximumFlows, settings.maximumFlowsPerConnection)
+            && counters.flowsOpen < settings.maximumFlows
     }
 
     func insertFlow(session: ServerSession, stream: QuicStream, sealed: FlowStream) -> OutboundFlow {

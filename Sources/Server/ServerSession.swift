@@ -7,23 +7,35 @@ import Tunnel
 final class ServerSession {
     enum Phase {
         case handshaking
-        /// The secret is known, the hello has not come.
-        case awaitingHello(SessionSecret, deadline: Instant)
-        case open(SessionSecret)
+        /// The QUIC handshake is over; key exchange and hello are to come until then.
+        case exchanging(deadline: Instant)
+        /// The program decides whether the client may come in.
+        case loggingIn(deadline: Instant)
+        case open
         case ended
     }
 
     let connection: QuicConnection
-    let index: Int
+    let id: SessionID
+    var index: Int { id.index }
     var phase = Phase.handshaking
     var control: (stream: QuicStream, sealed: ControlStream)?
+    /// Of the client's program; known from its hello on.
+    var software = ""
+    /// Who was let in, for rules of the policy as well, and may have so many flows.
+    var user: String?
+    var maximumFlows = 0
+    /// The connection is closed with this code once the client has the last message, or then.
+    var leaving: (code: TunnelErrorCode, deadline: Instant)?
+    /// Key exchanges that the client may ask for.
+    var rekeys: RateBudget
+    /// When secrets of former epochs are wiped.
+    var wipeOldKeys: Instant?
     /// Live flows of this client, by their index in the engine's table.
     var flows: Set<Int> = []
     var dials = 0
     /// Flows that wait for a name, or dial its addresses.
     var waitingForNames = 0
-    /// The user that the client has logged in as, for rules of the policy; nil where there are no users.
-    var user: String?
     /// Those of the flows that carry UDP, by their stream.
     var associations: [Int64: OutboundFlow] = [:]
     /// The one of the client's last datagram: they come in bursts.
@@ -35,12 +47,14 @@ final class ServerSession {
     /// The connection's earliest entry in the engine's deadline heap.
     var scheduled: Instant?
 
-    /// When a client that has not said hello is sent away.
-    var helloDeadline: Instant? {
-        switch phase {
-        case .awaitingHello(_, let deadline): deadline
-        case .handshaking, .open, .ended: nil
-        }
+    /// When something is to be done that the transport does not know of.
+    var deadline: Instant? {
+        let phaseDeadline: Instant? =
+            switch phase {
+            case .exchanging(let deadline), .loggingIn(let deadline): deadline
+            case .handshaking, .open, .ended: nil
+            }
+        return earliest(phaseDeadline, earliest(leaving?.deadline, wipeOldKeys))
     }
 
     func association(of stream: Int64) -> OutboundFlow? {
@@ -50,9 +64,11 @@ final class ServerSession {
         return found
     }
 
-    init(connection: QuicConnection, index: Int, abandonedFlows: RateBudget) {
-        self.abandonedFlows = abandonedFlows
+    init(connection: QuicConnection, id: SessionID, settings: ServerSettings, now: Instant) {
         self.connection = connection
-        self.index = index
+        self.id = id
+        rekeys = RateBudget(burst: settings.rekeyBurst, perSecond: settings.rekeysPerSecond, now: now)
+        abandonedFlows = RateBudget(
+            burst: settings.abandonedFlowBurst, perSecond: settings.abandonedFlowsPerSecond, now: now)
     }
 }

@@ -6,8 +6,10 @@ import Sealing
 public struct ServerSettings: Sendable {
     public var transport = TransportSettings()
     public var identity: ServerIdentity
-    public var key: PreSharedKey
-    public var cipher = Cipher.aes256gcm
+    /// By its public key clients know the server.
+    public var keyPair: KeyPair
+    /// Ciphers that a client may choose from.
+    public var ciphers = Cipher.allCases
     /// Name and version, told to clients.
     public var software = "penstock"
     public var policy = DialPolicy()
@@ -43,16 +45,29 @@ public struct ServerSettings: Sendable {
     public var nameLookupTimeout: Interval = .seconds(30)
     /// Bytes of datagrams larger than a packet that may be on their way over an association's stream.
     public var maximumStreamedDatagramBytes = 512 << 10
-    /// How long a client may take to say hello, after the QUIC handshake.
+    /// How long a client may take for key exchange and hello, after the QUIC handshake.
     public var helloTimeout: Interval = .seconds(10)
+    /// How long the program may take to decide about a client, and about how many at once; a client beyond that, or not
+    /// decided about in time, is told to come again after so many seconds.
+    public var loginTimeout: Interval = .seconds(10)
+    public var maximumPendingLogins = 256
+    public var busyRetrySeconds: UInt32 = 5
+    /// How long a client that is sent away has to take the message that says why.
+    public var farewellTime: Interval = .seconds(3)
+    /// Key exchanges that a client may ask for, at once and in each second; beyond that its connection is closed with
+    /// `resourceLimit`.
+    public var rekeyBurst = 16
+    public var rekeysPerSecond = 1
+    /// How long after a key exchange the secret before it is kept, for what is still on its way.
+    public var oldKeyTime: Interval = .seconds(120)
     /// Sealed bytes that may wait on a stream before its socket is no longer read.
     public var unsentLimit = 512 << 10
     /// The same once three quarters of the pool are in use, so that many slow readers slow down and are not cut.
     public var unsentLimitUnderPressure = 32 << 10
 
-    public init(identity: ServerIdentity, key: PreSharedKey, resetKey: [UInt8]) {
+    public init(identity: ServerIdentity, keyPair: KeyPair, resetKey: [UInt8]) {
         self.identity = identity
-        self.key = key
+        self.keyPair = keyPair
         self.resetKey = resetKey
     }
 }

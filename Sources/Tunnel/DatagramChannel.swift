@@ -11,10 +11,10 @@ public final class DatagramChannel {
     private let opener: DatagramOpener
 
     /// - Parameter stream: the association's stream.
-    public init(secret: SessionSecret, stream: Int64, role: Role, cipher: Cipher, requested: Endpoint) {
+    public init(keys: SessionKeys, stream: Int64, role: Role, requested: Endpoint) {
         self.requested = requested
-        sealer = DatagramSealer(secret: secret, direction: role.sending, stream: stream, cipher: cipher)
-        opener = DatagramOpener(secret: secret, direction: role.receiving, stream: stream, cipher: cipher)
+        sealer = DatagramSealer(keys: keys, direction: role.sending, stream: stream)
+        opener = DatagramOpener(keys: keys, direction: role.receiving, stream: stream)
     }
 
     // MARK: In datagrams

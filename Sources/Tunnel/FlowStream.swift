@@ -38,12 +38,9 @@ public final class FlowStream {
     /// Clear bytes handed to `seal` that have not left in a packet.
     private var unsent = 0
 
-    public init(
-        secret: SessionSecret, stream: Int64, role: Role, cipher: Cipher, random: inout some RandomNumberGenerator
-    ) {
-        sealer = ChunkSealer(
-            secret: secret, direction: role.sending, stream: stream, cipher: cipher, random: &random)
-        opener = ChunkOpener(secret: secret, direction: role.receiving, stream: stream, cipher: cipher)
+    public init(keys: SessionKeys, stream: Int64, role: Role) {
+        sealer = ChunkSealer(keys: keys, direction: role.sending, stream: stream)
+        opener = ChunkOpener(keys: keys, direction: role.receiving, stream: stream)
     }
 
     /// Clear bytes sealed and opened so far, the opening messages included.

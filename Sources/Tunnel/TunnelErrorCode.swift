@@ -6,7 +6,7 @@ public enum TunnelErrorCode: UInt64, Sendable, CaseIterable {
     case flowReset = 0x101
     /// Nobody reads this direction any more, while the other goes on.
     case notReading = 0x102
-    /// The other end does not have the same key.
+    /// The key exchange failed, or the client is not let in.
     case authenticationFailed = 0x103
     /// A message that makes no sense, or not at this point.
     case protocolViolation = 0x104
@@ -22,6 +22,8 @@ public enum TunnelErrorCode: UInt64, Sendable, CaseIterable {
     case flowIdle = 0x10A
     /// A fault of this end.
     case internalError = 0x10B
+    /// The server does not take the client's cipher.
+    case suiteNotAllowed = 0x10C
 }
 
 extension TunnelErrorCode: CustomStringConvertible {
@@ -30,7 +32,7 @@ extension TunnelErrorCode: CustomStringConvertible {
         case .noError: "no error"
         case .flowReset: "the connection was reset"
         case .notReading: "nobody reads this direction any more"
-        case .authenticationFailed: "authentication failed: the keys of client and server differ"
+        case .authenticationFailed: "authentication failed"
         case .protocolViolation: "the other end broke the protocol"
         case .sealingFailed: "sealed bytes did not open"
         case .resourceLimit: "a limit was reached"
@@ -39,6 +41,7 @@ extension TunnelErrorCode: CustomStringConvertible {
         case .kicked: "ended by an administrator"
         case .flowIdle: "the flow was idle for too long"
         case .internalError: "internal error"
+        case .suiteNotAllowed: "the server does not take this cipher"
         }
     }
 

@@ -3,6 +3,7 @@ import QuicTransport
 import Sealing
 import SimNet
 import TestSupport
+import Testing
 import Tunnel
 
 @testable import Server
@@ -43,13 +44,18 @@ final class HostileClient {
     private(set) var notices: [ServerNotice] = []
     /// Dialled sockets take bytes.
     var socketsTake = true
+    /// What the program is asked, and how it answers; nil for not at all.
+    private(set) var logins: [(id: SessionID, request: LoginRequest)] = []
+    var decision: Result<Admission, LoginRefusal>? = .success(Admission(user: "hostile"))
+    private(set) var loggedOut: [SessionID] = []
     private let batch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
     init(
         transport: TransportSettings = TransportSettings(), configure: (inout ServerSettings) -> Void = { _ in }
     ) throws {
         var settings = ServerSettings(
-            identity: try Certificates.valid.identity, key: RawPeer.key, resetKey: [UInt8](repeating: 9, count: 32))
+            identity: try Certificates.valid.identity, keyPair: RawPeer.serverPair,
+            resetKey: [UInt8](repeating: 9, count: 32))
         configure(&settings)
         server = ServerEngine(settings: settings, pool: serverPool, random: SeededRandom(seed: 1), now: now)
         connection = try QuicConnection.client(
@@ -140,18 +146,45 @@ final class HostileClient {
         case .finishWriting(let id): finishedWriting.insert(id)
         case .read: break
         case .close(let id, _): closes.append(id)
+        case .login(let id, let request):
+            logins.append((id, request))
+            switch decision {
+            case .success(let admission): server.admit(id, admission, now: now)
+            case .failure(let refusal): server.refuse(id, refusal, now: now)
+            case nil: break
+            }
+        case .loggedOut(let id): loggedOut.append(id)
         case .log(let notice): notices.append(notice)
         }
     }
 
-    /// Says hello as a good client does; answers the control stream.
-    @discardableResult
-    func greet() -> (stream: QuicStream, sealed: ControlStream) {
+    /// Exchanges keys as a good client does.
+    func exchangeKeys(_ own: KeyPair = RawPeer.clientPair) -> (stream: QuicStream, sealed: ControlStream) {
         let stream = connection.openStream()!
-        let control = peer.control(.client)
-        peer.send(control.sealedBytes(Hello(software: "hostile").encode()), on: stream)
+        guard let first = try? peer.beginAsClient(own), let control = peer.control else {
+            fatalError("no key exchange can be begun")
+        }
+        peer.send(first, on: stream)
+        run()
+        do { try peer.hear() } catch { Issue.record("the key exchange fails: \(error)") }
+        return (stream, control)
+    }
+
+    /// Exchanges keys and says hello as a good client does; answers the control stream.
+    @discardableResult
+    func greet(
+        as own: KeyPair = RawPeer.clientPair, user: UserLogin? = nil
+    ) -> (stream: QuicStream, sealed: ControlStream) {
+        let (stream, control) = exchangeKeys(own)
+        peer.send(control.sealedBytes(Hello(software: "hostile", user: user).encode()), on: stream)
         run()
         return (stream, control)
+    }
+
+    /// The next message of the server's.
+    func nextMessage() -> [UInt8]? {
+        _ = try? peer.hear()
+        return peer.control?.nextMessage()
     }
 
     /// A flow stream on which nothing was sent yet.

@@ -50,7 +50,7 @@ struct HostileDatagramTests {
             net.run(for: .milliseconds(10))
         }
         let channel = DatagramChannel(
-            secret: net.peer.secret, stream: stream.id.rawValue, role: .client, cipher: .aes256gcm, requested: host)
+            keys: net.peer.keys, stream: stream.id.rawValue, role: .client, requested: host)
         return Association(stream: stream, sealed: sealed, channel: channel)
     }
 
@@ -93,7 +93,7 @@ struct HostileDatagramTests {
     @Test func datagramsWithoutAnAssociation() throws {
         let net = try HostileClient()
         let channel = DatagramChannel(
-            secret: net.peer.secret, stream: 4, role: .client, cipher: .aes256gcm, requested: Self.host)
+            keys: net.peer.keys, stream: 4, role: .client, requested: Self.host)
         net.peer.send(datagram: channel.sealed([1], Self.host), now: net.now)
         net.run()
         net.greet()
@@ -212,7 +212,7 @@ struct HostileDatagramTests {
     static func serve(_ net: HostileServer) -> (sealed: FlowStream, channel: DatagramChannel) {
         let stream = net.flowStream
         let channel = DatagramChannel(
-            secret: net.peer.secret, stream: stream.id.rawValue, role: .server, cipher: .aes256gcm, requested: host)
+            keys: net.peer.keys, stream: stream.id.rawValue, role: .server, requested: host)
         return (net.sealedFlow(), channel)
     }
 

@@ -5,6 +5,7 @@ import QuicTransport
 import Sealing
 import SimNet
 import TestSupport
+import Testing
 import Tunnel
 
 @testable import Client
@@ -27,11 +28,16 @@ final class HostileServer {
     private var seed: UInt64 = 1
 
     /// - Parameter welcomes: says welcome as a good server does.
-    init(transport: TransportSettings? = nil, welcomes: Bool = true) throws {
+    init(
+        transport: TransportSettings? = nil, welcomes: Bool = true, configure: (inout ClientSettings) -> Void = { _ in }
+    ) throws {
         var settings = ClientSettings(
-            trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"), key: RawPeer.key)
+            trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"),
+            serverKey: RawPeer.serverPair.publicKey, keyPair: RawPeer.clientPair)
+        settings.cipher = .aes256gcm
         settings.firstReconnectDelay = .seconds(1_000)
         settings.maximumReconnectDelay = .seconds(1_000)
+        configure(&settings)
         client = ClientEngine(settings: settings, pool: clientPool, random: SeededRandom(seed: 1), now: now)
         endpoint = QuicEndpoint(
             identity: try Certificates.valid.identity, settings: transport ?? TransportSettings(),
@@ -51,9 +57,18 @@ final class HostileServer {
     /// The last flow that the client has opened.
     var flowStream: QuicStream { peer.opened.last! }
 
+    /// Exchanges keys as a good server does.
+    func exchangeKeys() -> ControlStream {
+        let control = peer.beginAsServer()
+        do { peer.send(try peer.hear(), on: controlStream) } catch { Issue.record("no key exchange: \(error)") }
+        run()
+        _ = try? peer.hear()
+        return control
+    }
+
     @discardableResult
     func welcome() -> ControlStream {
-        let control = peer.control(.server)
+        let control = exchangeKeys()
         peer.send(
             control.sealedBytes(Welcome(maximumFlows: 10, software: "hostile").encode()), on: controlStream)
         run()

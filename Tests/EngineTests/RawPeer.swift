@@ -6,7 +6,8 @@ import Tunnel
 /// One end of a QUIC connection that knows the sealed layer and keeps no rule: it sends what a test gives it and writes
 /// down what comes.
 final class RawPeer: QuicConnectionOwner {
-    static let key = PreSharedKey([UInt8](repeating: 7, count: 32))!
+    static let serverPair = KeyPair(privateKey: [UInt8](repeating: 7, count: 32))!
+    static let clientPair = KeyPair(privateKey: [UInt8](repeating: 8, count: 32))!
 
     var connection: QuicConnection?
     var opened: [QuicStream] = []
@@ -18,7 +19,10 @@ final class RawPeer: QuicConnectionOwner {
     /// What the peer may send is given back as it comes.
     var passesOn = true
     private(set) var events: [ConnectionEvent] = []
-    private var random = SystemRandomNumberGenerator()
+    /// Once a key exchange was begun.
+    private(set) var control: ControlStream?
+    /// Bytes of the control stream that were handed to it.
+    private var heard = 0
 
     var closeReason: CloseReason? {
         for case .closed(let reason) in events { return reason }
@@ -27,18 +31,61 @@ final class RawPeer: QuicConnectionOwner {
 
     func takeEvents() { while let event = connection?.nextEvent() { events.append(event) } }
 
-    var secret: SessionSecret {
-        let exporter = connection?.exportKeyingMaterial(
-            label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize)
-        return SessionSecret(psk: Self.key, exporter: exporter ?? [])
+    private var exporter: [UInt8] {
+        connection?.exportKeyingMaterial(
+            label: KeyExchangeBinding.exporterLabel, context: [], count: KeyExchangeBinding.exporterSize) ?? []
     }
 
-    func control(_ role: Role) -> ControlStream {
-        ControlStream(secret: secret, role: role, cipher: .aes256gcm, random: &random)
+    /// The keys of the connection; such as nobody else has before the key exchange.
+    var keys: SessionKeys { control?.keys ?? Self.strangeKeys }
+
+    private static var strangeKeys: SessionKeys {
+        let sink = ByteSink()
+        let exporter = [UInt8](repeating: 0, count: KeyExchangeBinding.exporterSize)
+        let client = ControlStream(
+            client: clientPair, server: serverPair.publicKey, cipher: .aes256gcm, exporter: exporter,
+            random: SystemRandomNumberGenerator())
+        let server = ControlStream(
+            server: serverPair, ciphers: Cipher.allCases, exporter: exporter, random: SystemRandomNumberGenerator())
+        _ = try? client.start(to: sink)
+        try? sink.bytes.withUnsafeBytes { try server.receive($0, answeringTo: ByteSink()) }
+        guard let keys = server.keys else { fatalError("a key exchange between two good ends fails") }
+        return keys
+    }
+
+    /// Begins the control stream as a client does: the first message of the key exchange.
+    func beginAsClient(_ own: KeyPair = clientPair, cipher: Cipher = .aes256gcm) throws -> [UInt8] {
+        let stream = ControlStream(
+            client: own, server: Self.serverPair.publicKey, cipher: cipher, exporter: exporter,
+            random: SystemRandomNumberGenerator())
+        control = stream
+        let sink = ByteSink()
+        _ = try stream.start(to: sink)
+        return sink.bytes
+    }
+
+    func beginAsServer() -> ControlStream {
+        let stream = ControlStream(
+            server: Self.serverPair, ciphers: Cipher.allCases, exporter: exporter,
+            random: SystemRandomNumberGenerator())
+        control = stream
+        return stream
+    }
+
+    /// Hands what has come on the control stream to it.
+    /// - Returns: what it answers at once.
+    @discardableResult
+    func hear() throws -> [UInt8] {
+        let bytes = received[TunnelProtocol.controlStream] ?? []
+        let fresh = Array(bytes[min(heard, bytes.count)...])
+        heard = bytes.count
+        let sink = ByteSink()
+        try fresh.withUnsafeBytes { try control?.receive($0, answeringTo: sink) }
+        return sink.bytes
     }
 
     func sealed(_ stream: QuicStream, _ role: Role) -> FlowStream {
-        FlowStream(secret: secret, stream: stream.id.rawValue, role: role, cipher: .aes256gcm, random: &random)
+        FlowStream(keys: keys, stream: stream.id.rawValue, role: role)
     }
 
     /// As they are, without a seal.

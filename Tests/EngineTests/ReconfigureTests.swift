@@ -1,6 +1,7 @@
 import Client
 import Primitives
 import QuicTransport
+import Sealing
 import Server
 import SimNet
 import TestSupport
@@ -75,6 +76,26 @@ struct ReconfigureTests {
                     }
                 }
             })
+    }
+
+    @Test func otherCiphersAreForNewConnections() throws {
+        let net = try Self.connected()
+        var settings = net.server.settings
+        settings.ciphers = [.chacha20poly1305]
+        net.server.reconfigure(settings, now: net.now)
+        #expect(Self.echoes(net, net.application(to: Self.echo)))
+        net.client.abandonPath("for the test", now: net.now)
+        #expect(net.run(for: .seconds(10)) { Self.reasons(net).contains { $0.contains("cipher") } })
+    }
+
+    @Test func keysThatShallLiveShorterEndSooner() throws {
+        let net = try Self.connected()
+        var settings = net.client.settings
+        settings.rekeyInterval = .seconds(10)
+        net.client.reconfigure(settings)
+        #expect(net.run(for: .seconds(12)) { net.client.counters.rekeys == 1 })
+        #expect(Self.echoes(net, net.application(to: Self.echo)))
+        #expect(net.client.counters.connects == 1)
     }
 
     @Test func aRevokedClientIsSentAwayAtOnceAndNotTakenAgain() throws {

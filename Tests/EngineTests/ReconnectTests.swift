@@ -1,5 +1,6 @@
 import Primitives
 import QuicTransport
+import Sealing
 import SimNet
 import TestSupport
 import Testing
@@ -13,7 +14,8 @@ struct ReconnectTests {
 
     private static func engine(at now: Instant) throws -> ClientEngine {
         let settings = ClientSettings(
-            trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"), key: RawPeer.key)
+            trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"),
+            serverKey: RawPeer.serverPair.publicKey, keyPair: RawPeer.clientPair)
         let client = ClientEngine(
             settings: settings, pool: BlockPool(byteLimit: 1 << 20), random: SeededRandom(seed: 1), now: now)
         client.handleTimeout(now: now)

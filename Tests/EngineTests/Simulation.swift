@@ -7,6 +7,7 @@ import Sealing
 import Server
 import SimNet
 import TestSupport
+import Tunnel
 
 /// A whole client and a whole server in one process: applications on one side, services on the other, a bad network
 /// between, on a virtual clock.
@@ -40,6 +41,10 @@ final class Simulation {
     private(set) var resetSockets: Set<OutboundID> = []
     private(set) var clientEvents: [ClientEvent] = []
     private(set) var notices: [ServerNotice] = []
+    private(set) var logins: [LoginRequest] = []
+    private(set) var logouts = 0
+    /// What the server's program says to a client that wants to come in.
+    var decide: (LoginRequest) -> Result<Admission, LoginRefusal> = { _ in .success(Admission(user: "client")) }
     var dialDelay = Interval.milliseconds(5)
     private let makeServer: (Instant) throws -> ServerEngine
     private let packet = PacketBuffer()
@@ -57,11 +62,10 @@ final class Simulation {
         down = SimLink(link, seed: seed &+ 1)
         toClient = SimLink(tun, seed: seed &+ 2)
         toApplications = SimLink(tun, seed: seed &+ 3)
-        let key = PreSharedKey([UInt8](repeating: 7, count: 32))!
-        let other = PreSharedKey([UInt8](repeating: 8, count: 32))!
+        let key = RawPeer.serverPair
         var settings = ClientSettings(
             trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"),
-            key: wrongKey ? other : key)
+            serverKey: (wrongKey ? RawPeer.clientPair : key).publicKey, keyPair: RawPeer.clientPair)
         settings.cipher = cipher
         configureClient(&settings)
         clientPool = BlockPool(byteLimit: clientMemory)
@@ -71,8 +75,7 @@ final class Simulation {
         serverPool = pool
         let identity = try Certificates.valid.identity
         makeServer = { now in
-            var settings = ServerSettings(identity: identity, key: key, resetKey: [UInt8](repeating: 9, count: 32))
-            settings.cipher = cipher
+            var settings = ServerSettings(identity: identity, keyPair: key, resetKey: [UInt8](repeating: 9, count: 32))
             configureServer(&settings)
             return ServerEngine(settings: settings, pool: pool, random: SeededRandom(seed: seed &+ 5), now: now)
         }
@@ -286,6 +289,14 @@ final class Simulation {
             sockets[id] = nil
             datagrams.close(id)
             if reset { resetSockets.insert(id) }
+        case .login(let id, let request):
+            logins.append(request)
+            switch decide(request) {
+            case .success(let admission): server.admit(id, admission, now: now)
+            case .failure(let refusal): server.refuse(id, refusal, now: now)
+            }
+        case .loggedOut:
+            logouts += 1
         case .log(let notice):
             notices.append(notice)
         }

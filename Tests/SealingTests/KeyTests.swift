@@ -7,11 +7,13 @@ import Testing
     static let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
     @Test func textFormBothWays() throws {
-        #expect(PreSharedKey(run(from: 0))?.base64 == Self.text)
-        let key = try PreSharedKey(base64: Self.text)
-        #expect(key == PreSharedKey(run(from: 0)))
-        #expect(key != PreSharedKey(run(from: 1)))
-        #expect(try PreSharedKey(base64: "  \(Self.text)\r\n") == key)
+        #expect(KeyPair(privateKey: run(from: 0))?.privateKeyBase64 == Self.text)
+        let key = try KeyPair(privateKeyBase64: Self.text)
+        #expect(key == KeyPair(privateKey: run(from: 0)))
+        #expect(key != KeyPair(privateKey: run(from: 1)))
+        #expect(try KeyPair(privateKeyBase64: "  \(Self.text)\r\n") == key)
+        #expect(try PublicKey(base64: Self.text).bytes == run(from: 0))
+        #expect(try PublicKey(base64: key.publicKey.base64) == key.publicKey)
     }
 
     @Test(arguments: [
@@ -24,30 +26,33 @@ import Testing
         ("-_ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", .notBase64), ("ключ", .notBase64),
     ])
     func badText(_ text: String, _ error: KeyTextError) {
-        #expect(throws: error) { try PreSharedKey(base64: text) }
+        #expect(throws: error) { try KeyPair(privateKeyBase64: text) }
+        #expect(throws: error) { try PublicKey(base64: text) }
         #expect(!error.description.contains(text) || text.isEmpty || text == " \n")
     }
 
-    @Test func wrongSizes() {
-        #expect(PreSharedKey([]) == nil)
-        #expect(PreSharedKey([UInt8](repeating: 0, count: 31)) == nil)
-        #expect(PreSharedKey([UInt8](repeating: 0, count: 33)) == nil)
+    @Test(arguments: [0, 31, 33])
+    func wrongSizes(_ count: Int) {
+        #expect(KeyPair(privateKey: [UInt8](repeating: 0, count: count)) == nil)
+        #expect(PublicKey([UInt8](repeating: 0, count: count)) == nil)
     }
 
     @Test func generatedKeysDiffer() throws {
         var random = SeededRandom(seed: 1)
-        let keys = (0..<3).map { _ in PreSharedKey.generate(using: &random) }
+        let keys = (0..<3).map { _ in KeyPair.generate(using: &random) }
         #expect(keys[0] != keys[1] && keys[1] != keys[2])
-        #expect(try PreSharedKey(base64: keys[0].base64) == keys[0])
+        #expect(try KeyPair(privateKeyBase64: keys[0].privateKeyBase64) == keys[0])
     }
 
     @Test func secretsDoNotPrint() {
-        let key = PreSharedKey(run(from: 0))!
+        let key = KeyPair(privateKey: run(from: 0))!
         var dumped = ""
         dump(key, to: &dumped)
         dump(Channel().secret, to: &dumped)
-        #expect("\(key) \(String(reflecting: key)) \(Channel().secret)" == "(secret) (secret) (secret)")
-        #expect(!dumped.contains("SecretBytes") && !dumped.contains("0x"))
+        dump(SecretBytes(copying: run(from: 0)), to: &dumped)
+        let shown = "\(key) \(String(reflecting: key)) \(Channel().secret) \(SecretBytes(copying: [1]))"
+        #expect(!shown.contains(Self.text) && !dumped.contains(Self.text) && !dumped.contains("0x"))
+        #expect(shown.contains(key.publicKey.base64), "the public key may be seen")
     }
 
     @Test func base64OfEverySize() {
@@ -67,6 +72,8 @@ import Testing
     @Test func cipherNames() {
         #expect(Cipher(rawValue: "aes-256-gcm") == .aes256gcm)
         #expect(Cipher(rawValue: "chacha20-poly1305") == .chacha20poly1305)
-        #expect(Cipher.standard == .aes256gcm)
+        #expect(Cipher.allCases.map(\.suite) == [1, 2])
+        #expect(Cipher.allCases.map { Cipher(suite: $0.suite) } == Cipher.allCases)
+        #expect(Cipher(suite: 0) == nil && Cipher(suite: 3) == nil)
     }
 }

@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test func messagesUnderAnotherKey() {
-        let sealed = Channel(psk: run(from: 1), stream: 0).sealer().seal(message: [1, 2, 3])
+        let sealed = Channel(secretBytes: run(from: 1), stream: 0).sealer().seal(message: [1, 2, 3])
         let opener = Channel(stream: 0).messageOpener()
         #expect(throws: OpenError.badTag) { try opener.open(sealed) }
         #expect(opener.nextMessage() == nil)

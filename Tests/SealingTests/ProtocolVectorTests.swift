@@ -4,89 +4,142 @@ import Testing
 
 @testable import Sealing
 
-/// The test vectors of docs/PROTOCOL.md, which were made by another implementation (the Python one printed there).
+/// The same bytes as another implementation: Tests/Vectors/penstock.py, which was written from docs/PROTOCOL.md. The kept
+/// cases of Tests/Vectors/vectors.json are the test vectors of that document; others are made anew with each run, at
+/// both ends.
 @Suite struct ProtocolVectorTests {
-    static let session = "e0f87efe889e4ab4c3bebbacab4fdb4012aba2d30d362770ccd093ac6fc30e1d"
-    static let subkey = "04f604652a8ba01bde7e6a1b63a174f08fc50dd550b7c2fd91c4055ae83506b1"
-    static let hello = "010e70656e73746f636b2f302e312e30"
-    static let request = "010100030b6578616d706c652e6f726701bb"
-    static let reply = "01000001c00002019c40"
+    static let script = ProtocolCase.folder.appending(path: "penstock.py")
 
-    struct Stream: Sendable {
-        let channel: Channel
-        let salt: UInt8
-        let message: String
-        let data: String
-        let sealed: String
+    static func keptCases() throws -> [ProtocolCase] {
+        try ProtocolCase.read(Data(contentsOf: ProtocolCase.folder.appending(path: "vectors.json")))
     }
 
-    static let streams = [
-        Stream(
-            channel: Channel(direction: .up, stream: 0, cipher: .aes256gcm), salt: 0x40, message: hello, data: "",
-            sealed: """
-                404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f
-                2d18377ede43f9923b0c62d72dd072a9c536196f4bdedf74fa1e59391cf1409a
-                c9fa853743ca05d2ad64770287db45714718
-                """),
-        Stream(
-            channel: Channel(direction: .up, stream: 4, cipher: .aes256gcm), salt: 0x40, message: request,
-            data: "GET / HTTP/1.0\r\n\r\n",
-            sealed: """
-                404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f
-                d3a046e0b8cc925c09982536024d7706c56967deb3f0d68330df0b2345a2b231
-                2bb7045445813f4bd42981fbbee52c78af26ab289987808825e5d5a914950a3a
-                f93d36b7ec0bf0f0db277626a4f85c6b646a24545e292441b9c3ee3f03ade3f1
-                f104aaaa091c426c
-                """),
-        Stream(
-            channel: Channel(direction: .down, stream: 4, cipher: .chacha20poly1305), salt: 0x60, message: reply,
-            data: "HTTP/1.0 204 No Content\r\n\r\n",
-            sealed: """
-                606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f
-                9d4feb4e950e0c8692e74079eed9985a8bb6bb2abe90d02ba433580d807c7ec8
-                3a0d39c02c26b2a65c2df8424b8e295b28bbc9dadc4bb7ca9dd6f26e585b436c
-                f9e207b9768ceee153526bbd630c38c12b53ea0a8fcc23364a079f153535c3dc
-                378db145ac144d61dd
-                """),
-    ]
-
-    @Test func sessionSecret() {
-        #expect(hex(Channel().secret.bytes.withBytes { Array($0) }) == Self.session)
+    @Test func keptCasesAreMadeAlike() throws {
+        let cases = try Self.keptCases()
+        #expect(cases.map(\.suite) == Cipher.allCases)
+        for kept in cases { try expectTheSame(kept) }
     }
 
-    @Test func streamKey() {
-        let key = run(from: 0x40).withUnsafeBytes { Channel().secret.subkey(salt: $0, direction: .up, stream: 4) }
-        #expect(hex(key.withBytes { Array($0) }) == Self.subkey)
+    @Test func keptCasesOpen() throws {
+        for kept in try Self.keptCases() { try expectToOpen(kept) }
     }
 
-    @Test(arguments: streams)
-    func seals(_ stream: Stream) {
-        let sealer = stream.channel.sealer(salt: run(from: stream.salt))
-        var sealed = sealer.seal(message: hex(stream.message))
-        if !stream.data.isEmpty { sealed += sealer.seal(Array(stream.data.utf8)) }
-        #expect(hex(sealed) == hex(hex(stream.sealed)))
+    @Test func thePythonProgramStillMakesThem() throws {
+        let made = try Self.run("make", "1")
+        #expect(made == (try Data(contentsOf: ProtocolCase.folder.appending(path: "vectors.json"))))
     }
 
-    @Test(arguments: streams)
-    func opens(_ stream: Stream) throws {
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let opener = stream.channel.opener()
-        try opener.open(hex(stream.sealed), into: &queue)
-        #expect(opener.takeFirstChunk() == hex(stream.message))
-        let data = queue.drain()
-        #expect(data == Array(stream.data.utf8))
-        #expect(opener.isBetweenChunks)
+    /// What Python seals opens here, and is what would be sealed here.
+    @Test func pythonSealsAndSwiftOpens() throws {
+        let seed = "\(UInt64.random(in: 0 ... .max))"
+        for made in try ProtocolCase.read(Self.run("make", seed)) {
+            try expectTheSame(made, "seed \(seed)")
+            try expectToOpen(made, "seed \(seed)")
+        }
+    }
+
+    /// What is sealed here opens in Python.
+    @Test func swiftSealsAndPythonOpens() throws {
+        var random = SystemRandomNumberGenerator()
+        func bytes(_ count: Int) -> String {
+            hex((0..<count).map { _ in UInt8.random(in: 0...255, using: &random) })
+        }
+        let cases = try Cipher.allCases.map { cipher in
+            let sections = [
+                ProtocolCase.Section(epoch: 0, salt: bytes(32), chunks: [bytes(7), bytes(300)]),
+                ProtocolCase.Section(epoch: 1, salt: bytes(32), chunks: [bytes(16_383), bytes(1)]),
+            ]
+            return try ProtocolCase(
+                cipher: cipher.rawValue, exporter: bytes(32), clientPrivate: bytes(32), serverPrivate: bytes(32),
+                clientEphemeral: bytes(32), serverEphemeral: bytes(32),
+                rekey: .init(clientEphemeral: bytes(32), serverEphemeral: bytes(32)),
+                streams: [
+                    .init(direction: "up", stream: 0, sections: [sections[0]]),
+                    .init(direction: "down", stream: 4 * .random(in: 0...1 << 40, using: &random), sections: sections),
+                ],
+                datagrams: (0..<10).map { number in
+                    .init(
+                        direction: number % 2 == 0 ? "up" : "down",
+                        stream: 4 * .random(in: 0...1 << 30, using: &random),
+                        epoch: UInt64(number % 2), counter: .random(in: 0..<1 << 62, using: &random),
+                        clear: bytes(number * 100))
+                }
+            ).madeHere()
+        }
+        let file = FileManager.default.temporaryDirectory.appending(path: "penstock-\(UUID().uuidString).json")
+        try ProtocolCase.write(cases).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let said = try Self.run("check", file.path)
+        #expect(String(decoding: said, as: UTF8.self) == "2 cases open and are made alike\n")
+    }
+
+    /// The other implementation is no worse: it agrees with the published vectors, too.
+    @Test func pythonAgreesWithPublishedVectors() throws {
+        let file = ProtocolCase.folder.deletingLastPathComponent().appending(path: "SealingTests/Vectors/noise-ik.json")
+        #expect(String(decoding: try Self.run("noise", file.path), as: UTF8.self) == "4 vectors hold\n")
     }
 
     @Test func documentHasTheVectors() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let document = try String(contentsOf: root.appendingPathComponent("docs/PROTOCOL.md"), encoding: .utf8)
+        let root = ProtocolCase.folder.deletingLastPathComponent().deletingLastPathComponent()
+        let document = try String(contentsOf: root.appending(path: "docs/PROTOCOL.md"), encoding: .utf8)
             .filter { !$0.isWhitespace }
-        let vectors = [Self.session, Self.subkey, Self.hello, Self.request, Self.reply] + Self.streams.map(\.sealed)
-        for vector in vectors {
-            #expect(document.contains(hex(hex(vector))))
+        let kept = try Self.keptCases()[0]
+        let vectors =
+            [
+                kept.exporter, kept.clientPrivate, kept.serverPrivate, kept.clientEphemeral, kept.serverEphemeral,
+                kept.controlUp, kept.controlDown, kept.sessionSecret, kept.rekey.message1, kept.rekey.message2,
+                kept.rekey.sessionSecret,
+            ] + kept.streams.prefix(2).map(\.sealed) + kept.datagrams.prefix(2).map(\.sealed)
+        for vector in vectors { #expect(document.contains(vector), "\(vector)") }
+    }
+
+    // MARK: -
+
+    private func expectTheSame(_ given: ProtocolCase, _ comment: Comment? = nil) throws {
+        let made = try given.madeHere()
+        #expect(made.controlUp == given.controlUp && made.controlDown == given.controlDown, comment)
+        #expect(made.sessionSecret == given.sessionSecret, comment)
+        #expect(made.rekey.message1 == given.rekey.message1, comment)
+        #expect(made.rekey.message2 == given.rekey.message2, comment)
+        #expect(made.rekey.sessionSecret == given.rekey.sessionSecret, comment)
+        #expect(made.datagrams.map(\.sealed) == given.datagrams.map(\.sealed), comment)
+        for (mine, theirs) in zip(made.streams, given.streams) { #expect(mine.sealed == theirs.sealed, comment) }
+    }
+
+    private func expectToOpen(_ given: ProtocolCase, _ comment: Comment? = nil) throws {
+        var copy = given
+        let keys = try copy.exchange()
+        let pool = BlockPool(byteLimit: 1 << 20)
+        for stream in given.streams {
+            var queue = BlockQueue(pool: pool)
+            let opener = ChunkOpener(
+                keys: keys, direction: Direction(rawValue: stream.direction)!, stream: stream.stream)
+            try opener.open(hex(stream.sealed), into: &queue)
+            let chunks = stream.sections.flatMap(\.chunks)
+            #expect(opener.takeFirstChunk() == hex(chunks[0]), comment)
+            let data = hex(queue.drain())
+            #expect(data == chunks.dropFirst().joined(), comment)
+            #expect(opener.isBetweenChunks, comment)
         }
+        for datagram in given.datagrams {
+            let opener = DatagramOpener(
+                keys: keys, direction: Direction(rawValue: datagram.direction)!, stream: datagram.stream,
+                startingAt: datagram.counter)
+            #expect(opener.open(hex(datagram.sealed)) == .success(hex(datagram.clear)), comment)
+        }
+    }
+
+    /// What the Python program prints; it is Debian's Python, for which scripts/install-deps installs the package.
+    private static func run(_ arguments: String...) throws -> Data {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        process.arguments = [script.path] + arguments
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0, "Tests/Vectors/penstock.py \(arguments.joined(separator: " "))")
+        return data
     }
 }

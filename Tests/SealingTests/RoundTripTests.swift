@@ -86,7 +86,7 @@ import Testing
             let taken = bytes.withUnsafeBytes { source.append($0) }
             #expect(taken == 40_000)
             let offset = BlockPool.capacity - 100
-            var output = [UInt8](repeating: 0, count: ChunkSealer.maximumPayload + 66)
+            var output = [UInt8](repeating: 0, count: ChunkSealer.maximumPayload + 67)
             let sealer = channel.sealer(salt: run(from: 9))
             let count = output.withUnsafeMutableBytes {
                 sealer.seal(from: source, offset: offset, count: ChunkSealer.maximumPayload, into: $0)
@@ -99,15 +99,15 @@ import Testing
         #expect(pool.outstanding == 0)
     }
 
-    @Test func roomIsCountedWithAndWithoutSalt() {
+    @Test func roomIsCountedWithAndWithoutHeader() {
         let sealer = Channel().sealer()
-        #expect(sealer.sealedSize(1) == 1 + 34 + 32)
-        #expect(sealer.payloadFitting(66) == 0)
-        #expect(sealer.payloadFitting(67) == 1)
+        #expect(sealer.sealedSize(1) == 1 + 34 + 33)
+        #expect(sealer.payloadFitting(67) == 0)
+        #expect(sealer.payloadFitting(68) == 1)
         #expect(sealer.payloadFitting(-5) == 0)
         #expect(sealer.payloadFitting(.max) == 16_383)
         let first = sealer.seal([1])
-        #expect(first.count == 67)
+        #expect(first.count == 68)
         #expect(sealer.sealedSize(1) == 35)
         #expect(sealer.payloadFitting(34) == 0)
         #expect(sealer.payloadFitting(35) == 1)
@@ -117,13 +117,11 @@ import Testing
     }
 
     @Test func saltsDifferAndSoDoesTheCiphertext() {
-        var random: any RandomNumberGenerator = SeededRandom(seed: 3)
-        let channel = Channel()
+        let keys = Channel().keys()
         let sealed = (0..<2).map { _ in
-            ChunkSealer(secret: channel.secret, direction: .up, stream: 4, cipher: .aes256gcm, random: &random)
-                .seal([UInt8](repeating: 0, count: 50))
+            ChunkSealer(keys: keys, direction: .up, stream: 4).seal([UInt8](repeating: 0, count: 50))
         }
-        #expect(sealed[0].prefix(32) != sealed[1].prefix(32))
-        #expect(sealed[0].dropFirst(32) != sealed[1].dropFirst(32))
+        #expect(sealed[0].prefix(33) != sealed[1].prefix(33))
+        #expect(sealed[0].dropFirst(33) != sealed[1].dropFirst(33))
     }
 }

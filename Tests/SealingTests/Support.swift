@@ -31,33 +31,37 @@ struct FixedRandom: RandomNumberGenerator {
     }
 }
 
+extension SessionSecret {
+    /// A secret that no key exchange has made.
+    init(_ bytes: [UInt8]) { self.init(bytes: SecretBytes(copying: bytes), handshakeHash: bytes) }
+}
+
 /// One end's view of a stream direction; both ends of a test are made of the same values.
 struct Channel {
-    var psk = run(from: 0x00)
-    var exporter = run(from: 0x20)
+    var secretBytes = run(from: 0x00)
     var direction = Direction.up
     var stream: Int64 = 4
     var cipher = Cipher.aes256gcm
 
-    var secret: SessionSecret { SessionSecret(psk: PreSharedKey(psk)!, exporter: exporter) }
+    var secret: SessionSecret { SessionSecret(secretBytes) }
+
+    /// One end's keys. Each end has its own.
+    func keys(seed: UInt64 = 1) -> SessionKeys {
+        SessionKeys(secret, cipher: cipher, random: SeededRandom(seed: seed))
+    }
 
     func sealer(seed: UInt64 = 1) -> ChunkSealer {
-        var random = SeededRandom(seed: seed)
-        return ChunkSealer(secret: secret, direction: direction, stream: stream, cipher: cipher, random: &random)
+        ChunkSealer(keys: keys(seed: seed), direction: direction, stream: stream)
     }
 
     func sealer(salt: [UInt8]) -> ChunkSealer {
-        var random = FixedRandom(bytes: salt)
-        return ChunkSealer(secret: secret, direction: direction, stream: stream, cipher: cipher, random: &random)
+        let keys = SessionKeys(secret, cipher: cipher, random: FixedRandom(bytes: salt))
+        return ChunkSealer(keys: keys, direction: direction, stream: stream)
     }
 
-    func opener() -> ChunkOpener {
-        ChunkOpener(secret: secret, direction: direction, stream: stream, cipher: cipher)
-    }
+    func opener() -> ChunkOpener { ChunkOpener(keys: keys(), direction: direction, stream: stream) }
 
-    func messageOpener() -> MessageOpener {
-        MessageOpener(secret: secret, direction: direction, stream: stream, cipher: cipher)
-    }
+    func messageOpener() -> MessageOpener { MessageOpener(keys: keys(), direction: direction, stream: stream) }
 }
 
 extension ChunkSealer {

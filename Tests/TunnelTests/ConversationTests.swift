@@ -7,19 +7,12 @@ import Testing
 
 /// Messages in their sealed streams, as client and server speak them.
 @Suite struct ConversationTests {
-    private let secret: SessionSecret
-    private let cipher = Cipher.standard
-
-    init() throws {
-        let psk = try #require(PreSharedKey([UInt8](repeating: 7, count: PreSharedKey.size)))
-        secret = SessionSecret(psk: psk, exporter: [UInt8](repeating: 8, count: SessionSecret.exporterSize))
-    }
+    private let keys = SharedKeys()
 
     @Test func controlStream() throws {
-        var random = SeededRandom(seed: 1)
         let stream = TunnelProtocol.controlStream
-        let up = ChunkSealer(secret: secret, direction: .up, stream: stream, cipher: cipher, random: &random)
-        let server = MessageOpener(secret: secret, direction: .up, stream: stream, cipher: cipher)
+        let up = ChunkSealer(keys: keys.client, direction: .up, stream: stream)
+        let server = MessageOpener(keys: keys.server, direction: .up, stream: stream)
         let messages = [ControlMessage.ping(3), .kick(code: TunnelErrorCode.kicked.rawValue, reason: "no")]
         var wire = up.seal(message: Hello(software: "client").encode())
         for message in messages { wire += up.seal(message: message.encode()) }
@@ -31,11 +24,10 @@ import Testing
     }
 
     @Test func flowStream() throws {
-        var random = SeededRandom(seed: 2)
         let pool = BlockPool(byteLimit: 1 << 20)
         do {
-            let up = ChunkSealer(secret: secret, direction: .up, stream: 4, cipher: cipher, random: &random)
-            let server = ChunkOpener(secret: secret, direction: .up, stream: 4, cipher: cipher)
+            let up = ChunkSealer(keys: keys.client, direction: .up, stream: 4)
+            let server = ChunkOpener(keys: keys.server, direction: .up, stream: 4)
             let request = FlowRequest(.connect, to: try DestinationAddress(host: "example.org", port: 80))
             let wire = up.seal(message: request.encode()) + up.seal(message: [1, 2, 3])
             var queue = BlockQueue(pool: pool)
@@ -56,7 +48,11 @@ import Testing
         let text = String(repeating: "x", count: 255)
         let host = Array(repeating: String(repeating: "a", count: 63), count: 4).joined(separator: ".")
         let longest = [
-            Hello(software: text).encode(), Welcome(maximumFlows: .max, software: text).encode(),
+            Hello(
+                software: text, user: UserLogin(name: text, password: SecretBytes(copying: Array(text.utf8)))
+            ).encode(),
+            ControlMessage.rekey([UInt8](repeating: 1, count: 512)).encode(),
+            Welcome(maximumFlows: .max, software: text).encode(),
             ControlMessage.kick(code: .max, reason: text).encode(),
             FlowRequest(.connect, to: try DestinationAddress(host: host, port: 1)).encode(),
         ]

@@ -13,10 +13,9 @@ struct ChannelPair {
     let pool = BlockPool(byteLimit: 1 << 20)
 
     init(requested: Endpoint = requested) {
-        let psk = PreSharedKey(0..<32)!
-        let secret = SessionSecret(psk: psk, exporter: Array(0x20..<0x40))
-        client = DatagramChannel(secret: secret, stream: 4, role: .client, cipher: .aes256gcm, requested: requested)
-        server = DatagramChannel(secret: secret, stream: 4, role: .server, cipher: .aes256gcm, requested: requested)
+        let keys = SharedKeys()
+        client = DatagramChannel(keys: keys.client, stream: 4, role: .client, requested: requested)
+        server = DatagramChannel(keys: keys.server, stream: 4, role: .server, requested: requested)
     }
 }
 
@@ -90,15 +89,14 @@ extension DatagramChannel {
     @Test func addressesCostWhatTheyMust() {
         let pair = ChannelPair()
         let plain = pair.client.sealed([], ChannelPair.requested).count
-        #expect(plain == 1 + 1 + 1 + 16)
+        #expect(plain == 1 + 1 + 1 + 1 + 16)
         #expect(pair.client.sealed([], Self.endpoints[1]).count == plain + 6)
         #expect(pair.client.sealed([], Self.endpoints[3]).count == plain + 18)
     }
 
     /// What a peer may say and this version does not know is ignored: it opens, and nothing comes of it.
     @Test func unknownMessagesAreIgnored() {
-        let secret = SessionSecret(psk: PreSharedKey(0..<32)!, exporter: Array(0x20..<0x40))
-        let sealer = DatagramSealer(secret: secret, direction: .up, stream: 4, cipher: .aes256gcm)
+        let sealer = DatagramSealer(keys: SharedKeys().client, direction: .up, stream: 4)
         let pair = ChannelPair()
         let bodies: [[UInt8]] = [
             [], [2], [0x20], [0xFF], [1], [1, 2, 3, 4, 5, 1], [UInt8](repeating: 0, count: 17) + [4],
@@ -114,8 +112,7 @@ extension DatagramChannel {
     }
 
     @Test func aFailureWithACodeOfALaterVersionIsAGeneralOne() throws {
-        let secret = SessionSecret(psk: PreSharedKey(0..<32)!, exporter: Array(0x20..<0x40))
-        let sealer = DatagramSealer(secret: secret, direction: .down, stream: 4, cipher: .aes256gcm)
+        let sealer = DatagramSealer(keys: SharedKeys().server, direction: .down, stream: 4)
         var output = [UInt8](repeating: 0, count: 100)
         let count = output.withUnsafeMutableBytes { output in
             [UInt8](arrayLiteral: 0x77, 1, 2, 0x10).withUnsafeBytes {

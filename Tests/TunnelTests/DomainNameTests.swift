@@ -46,10 +46,10 @@ import Testing
     }
 
     @Test func badNamesOnTheWire() {
-        #expect(throws: MessageError.badName(.empty)) { try FlowRequest(parsing: [1, 1, 0, 3, 0, 0, 80]) }
-        #expect(throws: MessageError.badName(.badCharacter)) { try FlowRequest(parsing: [1, 1, 0, 3, 1, 0xFF, 0, 80]) }
+        #expect(throws: MessageError.badName(.empty)) { try FlowRequest(parsing: [2, 1, 0, 3, 0, 0, 80]) }
+        #expect(throws: MessageError.badName(.badCharacter)) { try FlowRequest(parsing: [2, 1, 0, 3, 1, 0xFF, 0, 80]) }
         #expect(throws: MessageError.badName(.numeric)) {
-            try FlowRequest(parsing: [1, 1, 0, 3, 9] + Array("127.0.0.1".utf8) + [0, 80])
+            try FlowRequest(parsing: [2, 1, 0, 3, 9] + Array("127.0.0.1".utf8) + [0, 80])
         }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Primitives
+import Sealing
 import Testing
 
 @testable import Tunnel
@@ -15,12 +16,18 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
         let request = FlowRequest(.connect, to: try DestinationAddress(host: "example.org", port: 443))
         let bound = try #require(Endpoint("192.0.2.1:40000"))
         let vectors: [(bytes: [UInt8], text: String)] = [
-            (Hello(software: "penstock/0.1.0").encode(), "010e70656e73746f636b2f302e312e30"),
-            (request.encode(), "010100030b6578616d706c652e6f726701bb"),
-            (FlowReply(.succeeded, bound: bound).encode(), "01000001c00002019c40"),
+            (Hello(software: "penstock/0.2.0").encode(), "020e70656e73746f636b2f302e322e300000"),
             (
-                Welcome(maximumFlows: 4_096, software: "penstock/0.1.0").encode(),
-                "01000010000e70656e73746f636b2f302e312e30"
+                Hello(
+                    software: "penstock/0.2.0",
+                    user: UserLogin(name: "alice", password: SecretBytes(copying: Array("passw0rd".utf8)))
+                ).encode(), "020e70656e73746f636b2f302e322e3005616c696365087061737377307264"
+            ),
+            (request.encode(), "020100030b6578616d706c652e6f726701bb"),
+            (FlowReply(.succeeded, bound: bound).encode(), "02000001c00002019c40"),
+            (
+                Welcome(maximumFlows: 4_096, software: "penstock/0.2.0").encode(),
+                "0002000010000e70656e73746f636b2f302e322e30"
             ),
             (ControlMessage.ping(1).encode(), "010000000000000001"),
             (ControlMessage.pong(2).encode(), "020000000000000002"),
@@ -29,6 +36,11 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
                 ControlMessage.kick(code: TunnelErrorCode.kicked.rawValue, reason: "bye").encode(),
                 "04000000000000010903627965"
             ),
+            (ControlMessage.denied(.wrongCredentials).encode(), "050100000000"),
+            (ControlMessage.denied(.tryLater(seconds: 60)).encode(), "05060000003c"),
+            (ControlMessage.rekey([0xAA, 0xBB]).encode(), "060002aabb"),
+            (ControlMessage.rekeyAnswer([0xCC]).encode(), "070001cc"),
+            (ControlMessage.rekeyDone.encode(), "08"),
         ]
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -72,13 +84,48 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
             let hello = Hello(software: software)
             #expect(hello.software == software)
             #expect(try Hello(parsing: hello.encode()) == hello)
+            let user = UserLogin(name: "ключ 鍵", password: SecretBytes(copying: [UInt8](0...254)))
+            #expect(try Hello(parsing: Hello(software: software, user: user).encode()).user == user)
             let welcome = Welcome(maximumFlows: .max, software: software)
             #expect(try Welcome(parsing: welcome.encode()) == welcome)
+            #expect(try LoginAnswer(parsing: welcome.encode()) == .welcome(welcome))
         }
+        let denied = ControlMessage.denied(.quotaSpent).encode()
+        #expect(try LoginAnswer(parsing: denied) == .denied(.quotaSpent))
+        #expect(throws: MessageError.unknownType(1)) { try LoginAnswer(parsing: ControlMessage.ping(1).encode()) }
+    }
+
+    @Test func namesAndPasswordsThatCannotBeSaid() {
+        let password = SecretBytes(copying: [1])
+        #expect(UserLogin(name: "", password: password) == nil)
+        #expect(UserLogin(name: "a\nb", password: password) == nil)
+        #expect(UserLogin(name: String(repeating: "x", count: 256), password: password) == nil)
+        #expect(UserLogin(name: "a", password: SecretBytes(copying: [UInt8](repeating: 1, count: 256))) == nil)
+        #expect(UserLogin(name: "a", password: SecretBytes(copying: [])) != nil)
+    }
+
+    @Test func passwordsDoNotPrint() {
+        let hello = Hello(
+            software: "x", user: UserLogin(name: "alice", password: SecretBytes(copying: Array("passw0rd".utf8))))
+        var dumped = ""
+        dump(hello, to: &dumped)
+        #expect(!"\(hello) \(dumped)".contains("passw0rd") && !dumped.contains("112"))
+    }
+
+    @Test(arguments: [
+        LoginRefusal.wrongCredentials, .expired, .disabled, .tooManySessions, .quotaSpent, .tryLater(seconds: 7),
+        .unknown(200),
+    ])
+    func everyRefusalSaysWhatToDo(_ refusal: LoginRefusal) {
+        #expect(refusal.description.count > 20)
+        #expect(LoginRefusal(code: refusal.code, seconds: refusal.seconds) == refusal)
     }
 
     @Test(arguments: [
         ControlMessage.ping(0), .ping(.max), .pong(0x0102_0304_0506_0708), .drain(reason: ""),
+        .denied(.wrongCredentials), .denied(.expired), .denied(.disabled), .denied(.tooManySessions),
+        .denied(.quotaSpent), .denied(.tryLater(seconds: .max)), .denied(.unknown(99)),
+        .rekey([UInt8](repeating: 5, count: 96)), .rekeyAnswer([]), .rekeyDone,
         .drain(reason: "new version"), .kick(code: 0x109, reason: "until tomorrow"), .kick(code: .max, reason: ""),
     ])
     func controlMessages(_ message: ControlMessage) throws {

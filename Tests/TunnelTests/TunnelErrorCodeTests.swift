@@ -5,7 +5,7 @@ import Testing
 @Suite struct TunnelErrorCodeTests {
     @Test func codesOnTheWire() {
         let codes = TunnelErrorCode.allCases.map(\.rawValue)
-        #expect(codes == Array(0x100...0x10B))
+        #expect(codes == Array(0x100...0x10C))
         // QUIC's variable-length integers hold 62 bits (RFC 9000, section 16).
         #expect(codes.allSatisfy { $0 < 1 << 62 })
     }
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func constantsOfTheProtocol() {
-        #expect(TunnelProtocol.applicationProtocol == "penstock/1")
+        #expect(TunnelProtocol.applicationProtocol == "penstock/2")
         #expect(TunnelProtocol.controlStream == 0)
     }
 }

@@ -116,7 +116,7 @@ final class TunnelChannel: FlowChannel {
         case .policyDenied: fail(.notAllowed)
         case .shuttingDown, .kicked: fail(.tunnelLost)
         case .noError, .flowReset, .notReading, .authenticationFailed, .protocolViolation, .sealingFailed, .flowIdle,
-            .internalError, nil:
+            .internalError, .suiteNotAllowed, nil:
             fail(.reset)
         }
     }

@@ -13,14 +13,14 @@ public final class TunnelLink {
 
     enum Phase {
         case handshaking
-        /// The hello is out.
-        case greeting(Session, deadline: Instant)
+        /// The control stream is open: key exchange, hello, and the server's decision.
+        case greeting(ControlStream, QuicStream, hasSaidHello: Bool, deadline: Instant)
         case up(Session, maximumFlows: Int)
         case lost
     }
 
     struct Session {
-        let secret: SessionSecret
+        let keys: SessionKeys
         let control: ControlStream
         let controlStream: QuicStream
     }
@@ -74,9 +74,9 @@ public final class TunnelLink {
 
     public func handleTimeout(now: Instant) {
         last = now
-        if case .greeting(_, let deadline) = phase, deadline <= now {
+        if case .greeting(_, _, _, let deadline) = phase, deadline <= now {
             close(.protocolViolation, "no welcome")
-            lose("the server did not answer the hello in time")
+            lose("the server did not answer the key exchange or the login in time")
         }
         if let deadline = connection.nextDeadline, deadline <= now { connection.handleTimeout(now: now) }
         carryOutEvents()
@@ -102,7 +102,7 @@ public final class TunnelLink {
 
     public var nextDeadline: Instant? {
         var deadline = earliest(connection.nextDeadline, retry)
-        if case .greeting(_, let end) = phase { deadline = earliest(deadline, end) }
+        if case .greeting(_, _, _, let end) = phase { deadline = earliest(deadline, end) }
         return deadline
     }
 
@@ -131,6 +131,9 @@ public final class TunnelLink {
     private func describe(_ reason: CloseReason) -> String {
         switch reason {
         case .peerClosed(let code, true, let message):
+            if code == TunnelErrorCode.authenticationFailed.rawValue, case .greeting = phase {
+                return "the server refused the key exchange: is 'server-key' the key of this server?"
+            }
             return "the server closed the connection: \(TunnelErrorCode.describe(code))"
                 + (message.isEmpty ? "" : " (\(message))")
         case .handshakeTimeout:
@@ -142,23 +145,30 @@ public final class TunnelLink {
         }
     }
 
-    /// The handshake is complete: the session's secret, the control stream, the hello.
+    /// The handshake is complete: the control stream, and on it the key exchange.
     private func greet() {
         guard
             let exporter = connection.exportKeyingMaterial(
-                label: SessionSecret.exporterLabel, context: [], count: SessionSecret.exporterSize),
+                label: KeyExchangeBinding.exporterLabel, context: [], count: KeyExchangeBinding.exporterSize),
             let stream = connection.openStream()
         else {
             close(.internalError, "no control stream")
             return lose("the server allows no streams")
         }
-        let secret = SessionSecret(psk: settings.key, exporter: exporter)
-        let control = ControlStream(secret: secret, role: .client, cipher: settings.cipher, random: &random)
+        // A generator that is a value would give its copy the numbers that come here next.
+        let copy = random
+        _ = random.next()
+        let control = ControlStream(
+            client: settings.keyPair, server: settings.serverKey, cipher: settings.cipher, exporter: exporter,
+            random: copy)
         stream.context = -1
-        _ = control.send(Hello(software: settings.software).encode(), to: stream)
-        phase = .greeting(
-            Session(secret: secret, control: control, controlStream: stream),
-            deadline: last + settings.welcomeTimeout)
+        do throws(ControlError) {
+            _ = try control.start(to: stream)
+        } catch {
+            close(.internalError, "no key exchange")
+            return lose("'server-key' cannot be used: \(error)")
+        }
+        phase = .greeting(control, stream, hasSaidHello: false, deadline: last + settings.welcomeTimeout)
     }
 
     private func lose(_ reason: String) {
@@ -181,33 +191,62 @@ public final class TunnelLink {
     // MARK: - The control stream
 
     func receiveControl(_ bytes: UnsafeRawBufferPointer, on stream: QuicStream) {
-        let session: Session
+        let control: ControlStream
         switch phase {
-        case .greeting(let current, _), .up(let current, _): session = current
+        case .greeting(let current, _, _, _): control = current
+        case .up(let session, _): control = session.control
         case .handshaking, .lost: return
         }
         connection.extendCredit(on: stream, by: bytes.count)
-        do throws(OpenError) {
-            try session.control.receive(bytes)
+        do throws(ControlError) {
+            try control.receive(bytes, answeringTo: stream)
         } catch {
-            return close(.sealingFailed, "control stream: \(error)")
+            close(.sealingFailed, "control stream: \(error)")
+            if case .keyExchange = error { lose("the server does not have the key that 'server-key' names: \(error)") }
+            return
         }
-        while let message = session.control.nextMessage() {
+        sayHelloIfDue()
+        while let message = control.nextMessage() {
             do throws(MessageError) {
-                try receive(message, session)
+                try receive(message)
             } catch {
                 return close(.protocolViolation, "control stream: \(error)")
             }
         }
     }
 
-    private func receive(_ message: [UInt8], _ session: Session) throws(MessageError) {
-        if case .greeting = phase {
-            let welcome = try Welcome(parsing: message)
-            phase = .up(session, maximumFlows: Int(welcome.maximumFlows))
-            events.append(.connected(software: welcome.software, maximumFlows: Int(welcome.maximumFlows)))
-            return
+    /// The server has proved its key: now it may know who wants to come in.
+    private func sayHelloIfDue() {
+        guard case .greeting(let control, let stream, hasSaidHello: false, let deadline) = phase, control.keys != nil
+        else { return }
+        phase = .greeting(control, stream, hasSaidHello: true, deadline: deadline)
+        var hello = Hello(software: settings.software, user: settings.user).encode()
+        defer { SecretBytes.wipe(&hello) }
+        if !control.send(hello, to: stream) { close(.internalError, "no memory") }
+    }
+
+    private func receive(_ message: [UInt8]) throws(MessageError) {
+        switch phase {
+        case .greeting(let control, let stream, _, _):
+            switch try LoginAnswer(parsing: message) {
+            case .welcome(let welcome):
+                guard let keys = control.keys else { return }
+                let session = Session(keys: keys, control: control, controlStream: stream)
+                phase = .up(session, maximumFlows: Int(welcome.maximumFlows))
+                events.append(.connected(software: welcome.software, maximumFlows: Int(welcome.maximumFlows)))
+            case .denied(let refusal):
+                close(.noError, "")
+                lose("\(refusal)")
+            }
+        case .up(let session, _):
+            try receive(message, session)
+        case .handshaking, .lost:
+            break
         }
+    }
+
+    /// A run of the load is shorter than the life of a key: it asks for no other.
+    private func receive(_ message: [UInt8], _ session: Session) throws(MessageError) {
         switch try ControlMessage.known(message) {
         case .ping(let number):
             guard session.controlStream.buffered <= ControlStream.maximumBacklog,
@@ -217,7 +256,7 @@ public final class TunnelLink {
             events.append(.notice("the server stops soon: \(reason)"))
         case .kick(let code, let reason):
             events.append(.notice("the server ends this connection: \(TunnelErrorCode.describe(code)), \(reason)"))
-        case .pong, nil:
+        case .pong, .denied, .rekey, .rekeyAnswer, .rekeyDone, nil:
             break
         }
     }
@@ -240,8 +279,7 @@ public final class TunnelLink {
     /// Gives a flow its stream. False when there is none to be had now.
     private func start(_ channel: TunnelChannel) -> Bool {
         guard case .up(let session, _) = phase, let stream = connection.openStream() else { return false }
-        let sealed = FlowStream(
-            secret: session.secret, stream: stream.id.rawValue, role: .client, cipher: settings.cipher, random: &random)
+        let sealed = FlowStream(keys: session.keys, stream: stream.id.rawValue, role: .client)
         let place = freePlaces.popLast() ?? channels.count
         if place == channels.count { channels.append(channel) } else { channels[place] = channel }
         stream.context = place

@@ -1,21 +1,25 @@
 import Primitives
 import QuicTransport
 import Sealing
+import Tunnel
 
 /// What the load needs to know to speak to a server of Penstock.
 public struct TunnelSettings: Sendable {
     public var transport = TransportSettings()
     public var trust: ServerTrust
-    public var key: PreSharedKey
-    public var cipher = Cipher.aes256gcm
+    public var serverKey: PublicKey
+    public var keyPair: KeyPair
+    public var user: UserLogin?
+    public var cipher = Cipher.fastest
     /// Name and version, told to the server.
     public var software = "penstock load"
-    /// How long the server may take to answer the hello, after the QUIC handshake.
-    public var welcomeTimeout: Interval = .seconds(10)
+    /// How long the server may take for key exchange and login, after the QUIC handshake.
+    public var welcomeTimeout: Interval = .seconds(20)
 
-    public init(trust: ServerTrust, key: PreSharedKey) {
+    public init(trust: ServerTrust, serverKey: PublicKey, keyPair: KeyPair) {
         self.trust = trust
-        self.key = key
+        self.serverKey = serverKey
+        self.keyPair = keyPair
         // Streams come from this side alone.
         transport.maximumStreams = 0
         transport.keepAlive = .seconds(10)

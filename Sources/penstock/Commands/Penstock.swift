@@ -11,7 +11,7 @@ struct Penstock: ParsableCommand {
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PKICommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PublicKeyCommand.self, PKICommand.self,
             ConfigCommand.self, LoadCommand.self, VersionCommand.self,
         ])
 }

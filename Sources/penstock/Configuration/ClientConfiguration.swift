@@ -1,5 +1,7 @@
 import Logging
 import Primitives
+import Sealing
+import Tunnel
 
 /// What `penstock client` reads from its file, parsed and checked.
 struct ClientConfiguration: Sendable {
@@ -49,6 +51,13 @@ struct ClientConfiguration: Sendable {
         var maximumDelay = Interval.seconds(30)
     }
 
+    /// When fresh keys are made.
+    struct Rekey: Sendable {
+        var interval = Interval.seconds(3_600)
+        /// Bytes of both directions.
+        var bytes = 64 << 30
+    }
+
     struct Limits: Sendable {
         var flows = 4_096
         /// UDP associations: ports of applications that send datagrams.
@@ -63,8 +72,13 @@ struct ClientConfiguration: Sendable {
     var trust: Trust
     /// What the client shows a server that asks for a certificate.
     var certificate: Certificate?
-    var key: SharedKey
-    var cipher = CipherSetting.aes256Gcm
+    /// The server's public key inside the tunnel.
+    var serverKey: PublicKey
+    /// The client's own; another one each time where nil.
+    var key: KeyPair?
+    var login: UserLogin?
+    var cipher = CipherChoice.auto
+    var rekey = Rekey()
     var tun = Tun()
     var routes = Routes()
     var quic = QuicSettings.ofClient
@@ -77,7 +91,7 @@ extension ClientConfiguration: ConfigurationFile {
     static var example: String { clientConfigurationExample }
 
     static let reloadable: Set<String> = [
-        "certificate-file", "log.level", "private-key-file", "reconnect", "routes.capture", "routes.exclude",
+        "certificate-file", "log.level", "private-key-file", "reconnect", "rekey", "routes.capture", "routes.exclude",
     ]
 
     static func read(
@@ -87,8 +101,12 @@ extension ClientConfiguration: ConfigurationFile {
         let serverName = root.optional("server-name", .hostName)
         let trust = Trust(root)
         let certificate = Certificate(root)
-        let key = root.sharedKey()
-        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let serverKey = root.required(
+            "server-key", .publicKey, sample: "BASE64, as 'penstock keygen' printed it on the server")
+        let key = root.optionalPrivateKey("key-file")
+        let login = root.login()
+        let cipher = root.value("cipher", .choice, default: CipherChoice.auto)
+        let rekey = Rekey(root.section("rekey"))
         let tun = Tun(root.section("tun"))
         let routes = Routes(root.section("routes"))
         let quicSection = root.section("quic")
@@ -99,13 +117,13 @@ extension ClientConfiguration: ConfigurationFile {
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
 
-        guard document.problems.isEmpty, let server, let trust, let key else {
+        guard document.problems.isEmpty, let server, let trust, let serverKey else {
             throw ConfigurationError(document.problems)
         }
         return ClientConfiguration(
             server: server, serverName: serverName ?? server.host.description, trust: trust, certificate: certificate,
-            key: key, cipher: cipher, tun: tun, routes: routes, quic: quic, reconnect: reconnect, limits: limits,
-            logLevel: logLevel)
+            serverKey: serverKey, key: key, login: login, cipher: cipher, rekey: rekey, tun: tun, routes: routes,
+            quic: quic, reconnect: reconnect, limits: limits, logLevel: logLevel)
     }
 }
 
@@ -200,6 +218,14 @@ extension ClientConfiguration.Reconnect {
                     + "longer than 'reconnect.maximum-delay' of \(durationText(maximumDelay))",
                 remedy: "make it the shorter one")
         }
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ClientConfiguration.Rekey {
+    init(_ section: ConfigurationSection) {
+        interval = section.value("interval", .duration(.seconds(60)...(.seconds(86_400))), default: interval)
+        bytes = section.value("bytes", .size((1 << 20)...(1 << 40)), default: bytes)
         section.refuseUnknownKeys()
     }
 }

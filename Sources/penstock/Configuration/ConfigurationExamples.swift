@@ -9,8 +9,13 @@ let clientConfigurationExample = """
       # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # of the server's public key
     # certificate-file: laptop.crt    # from 'penstock pki client', for a server that asks for it
     # private-key-file: laptop.key    # mode 0600
-    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
-    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+    server-key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="   # the server's public key; 'penstock keygen' printed it
+    # key-file: client.key            # from 'penstock keygen', mode 0600; another key each time when left out
+    # login: { user: alice, password-file: password }   # for servers that ask for it; the file's mode is 0600
+    cipher: auto                      # auto (the faster one here), aes-256-gcm or chacha20-poly1305
+    rekey:                            # fresh keys are made
+      interval: 1h                    # after so long
+      bytes: 64GiB                    # or after so many bytes
 
     tun:
       name: penstock0
@@ -60,8 +65,9 @@ let serverConfigurationExample = """
       # ca-file: pki/ca.crt           # who issues them; 'penstock pki client' does
       # crl-file: pki/ca.crl          # what was revoked; read again within a second of every change
 
-    key-file: tunnel.key              # from 'penstock genkey'; the same file on both sides, mode 0600
-    cipher: aes-256-gcm               # or chacha20-poly1305; the same on both sides
+    key-file: tunnel.key              # from 'penstock keygen', mode 0600; clients have its public key
+    ciphers: [aes-256-gcm, chacha20-poly1305]   # a client chooses one of these
+    clients: []                       # who may come in: a line '- { name: laptop, key: BASE64 }' for each public key
 
     # loops: 4                        # threads; one for each processor where nothing is said
     drain-time: 5s                    # after SIGTERM, for flows to end by themselves; no new ones are taken

@@ -167,7 +167,7 @@ final class ConfigurationSection {
         let path = document.resolve(text)
         do {
             let file = LoadedFile(path: path, contents: try readFile(path, limit: limit, for: audience))
-            document.found(name(key), file)
+            document.found(name(key), audience == .ownerOnly ? file.fingerprint : file)
             return file
         } catch {
             let remedy =

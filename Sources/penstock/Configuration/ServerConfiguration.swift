@@ -1,5 +1,6 @@
 import Logging
 import Primitives
+import Sealing
 import Server
 
 /// What `penstock server` reads from its file, parsed and checked.
@@ -52,6 +53,11 @@ struct ServerConfiguration: Sendable {
         var queries = 1_024
     }
 
+    struct KnownClient: Hashable, Sendable {
+        var name: String
+        var key: PublicKey
+    }
+
     struct UDP: Sendable {
         /// How long an association lasts after the client's last datagram.
         var idleTimeout = Interval.seconds(300)
@@ -74,8 +80,12 @@ struct ServerConfiguration: Sendable {
     var certificate: LoadedFile
     var privateKey: LoadedFile
     var clientCertificates = ClientCertificates()
-    var key: SharedKey
-    var cipher = CipherSetting.aes256Gcm
+    /// By its public key clients know the server inside the tunnel.
+    var key: KeyPair
+    /// Those that a client may choose from.
+    var ciphers = CipherSetting.allCases
+    /// Clients that may come in by their key alone.
+    var clients: [KnownClient] = []
     var dial = Dial()
     var names = Names()
     var udp = UDP()
@@ -96,7 +106,7 @@ extension ServerConfiguration: ConfigurationFile {
     static var example: String { serverConfigurationExample }
 
     static let reloadable: Set<String> = [
-        "certificate-file", "client-certificates", "dial", "drain-time", "limits.connections",
+        "certificate-file", "ciphers", "client-certificates", "clients", "dial", "drain-time", "limits.connections",
         "limits.flows-per-connection",
         "limits.udp-associations", "limits.udp-associations-per-connection", "log.level", "private-key-file",
         "quic.always-retry", "udp",
@@ -109,8 +119,12 @@ extension ServerConfiguration: ConfigurationFile {
         let certificate = root.pemFile("certificate-file", label: "CERTIFICATE", sample: "server.crt")
         let privateKey = root.pemFile("private-key-file", label: "PRIVATE KEY", sample: "server.key", for: .ownerOnly)
         let clientCertificates = ClientCertificates(root.section("client-certificates"))
-        let key = root.sharedKey()
-        let cipher = root.value("cipher", .choice, default: CipherSetting.aes256Gcm)
+        let key = root.privateKey("key-file", sample: "tunnel.key")
+        let ciphers = root.list("ciphers", .choice, default: CipherSetting.allCases)
+        if ciphers.isEmpty, root.has("ciphers") {
+            root.refuse("ciphers", "'ciphers' allows none", remedy: "write [aes-256-gcm, chacha20-poly1305]")
+        }
+        let clients = root.knownClients()
         let dial = Dial(root.section("dial"))
         let names = Names(root.section("names"))
         let udp = UDP(root.section("udp"))
@@ -130,8 +144,8 @@ extension ServerConfiguration: ConfigurationFile {
         }
         return ServerConfiguration(
             listen: listen, certificate: certificate, privateKey: privateKey, clientCertificates: clientCertificates,
-            key: key, cipher: cipher, dial: dial, names: names, udp: udp, quic: quic, alwaysRetry: alwaysRetry,
-            loops: loops, drainTime: drainTime,
+            key: key, ciphers: ciphers, clients: clients, dial: dial, names: names, udp: udp, quic: quic,
+            alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
             stateDirectory: stateDirectory, limits: limits, logLevel: logLevel)
     }
 }
@@ -178,6 +192,25 @@ extension ServerConfiguration.Names {
         entries = section.value("entries", .integer(64...1_000_000), default: entries)
         queries = section.value("queries", .integer(16...65_536), default: queries)
         section.refuseUnknownKeys()
+    }
+}
+
+extension ConfigurationSection {
+    /// `clients: [{ name: laptop, key: BASE64 }]`.
+    func knownClients() -> [ServerConfiguration.KnownClient] {
+        var clients: [ServerConfiguration.KnownClient] = []
+        for section in optionalSections("clients") ?? [] {
+            let clientName = section.required("name", .userName, sample: "laptop")
+            let key = section.required("key", .publicKey, sample: "BASE64, as 'penstock keygen' printed it")
+            section.refuseUnknownKeys()
+            guard let clientName, let key else { continue }
+            if let other = clients.first(where: { $0.key == key }) {
+                section.refuse(
+                    "key", "'clients' has this key already, for \(printable(other.name))", remedy: "remove one")
+            }
+            clients.append(.init(name: clientName, key: key))
+        }
+        return clients
     }
 }
 

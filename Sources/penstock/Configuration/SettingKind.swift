@@ -1,6 +1,8 @@
 import Logging
 import Primitives
 import QuicTransport
+import Sealing
+import Tunnel
 
 /// How the text of a setting becomes its value, and how to say what was expected.
 struct SettingKind<Value> {
@@ -167,7 +169,30 @@ extension SettingKind where Value == [UInt8] {
     }
 }
 
+extension SettingKind where Value == PublicKey {
+    /// A public key of the tunnel, in base64.
+    static var publicKey: SettingKind {
+        SettingKind(expected: "a public key: 44 characters of base64, as 'penstock keygen' prints it") { text in
+            do throws(KeyTextError) {
+                return .value(try PublicKey(base64: text))
+            } catch {
+                if case .wrongLength(let count) = error {
+                    return .refused(because: "it has \(count) bytes instead of 32")
+                }
+                return .refused(because: nil)
+            }
+        }
+    }
+}
+
 extension SettingKind where Value == String {
+    /// Who logs in, as client and server call it.
+    static var userName: SettingKind {
+        SettingKind(expected: "a name of 1 to 255 bytes without control characters") { text in
+            UserLogin(name: text, password: SecretBytes(copying: [])) == nil ? nil : text
+        }
+    }
+
     static var hostName: SettingKind {
         SettingKind(expected: "a host name or an address without a port") { text in
             IPAddress(text) != nil ? text : parseHostName(text)

@@ -24,7 +24,7 @@ struct SettingRecord: Hashable, Sendable {
     /// The value that was given, as it would stand in a file.
     var given: String?
     var source = Source.standard
-    /// The file that the setting names, as it was read.
+    /// The file that the setting names, as it was read; the fingerprint of one with a secret.
     var file: LoadedFile?
 
     init(key: String, expected: String, necessity: Necessity, isSecret: Bool = false) {

@@ -1,4 +1,5 @@
 import Primitives
+import Sealing
 
 /// A host name or address with a port, as in `vpn.example.org:4433` or `[2001:db8::1]:4433`.
 struct HostAndPort: Hashable, Sendable {
@@ -49,28 +50,14 @@ extension InterfaceAddress: CustomStringConvertible, LosslessStringConvertible {
     }
 }
 
-/// The 32-byte key that client and server share. It never appears in a description.
-struct SharedKey: Hashable, Sendable {
-    static let byteCount = 32
-    let bytes: [UInt8]
-
-    init?(_ bytes: [UInt8]) {
-        guard bytes.count == Self.byteCount else { return nil }
-        self.bytes = bytes
-    }
-}
-
-extension SharedKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    var description: String { "SharedKey" }
-    var debugDescription: String { description }
-    var customMirror: Mirror { Mirror(self, children: [:]) }
-}
-
 /// A file that the configuration names, read once when the configuration was loaded.
 struct LoadedFile: Hashable, Sendable {
     /// Absolute path, or as the user gave it when the configuration file itself was given by a relative path.
     var path: String
     var contents: [UInt8]
+
+    /// All that is kept of a secret to tell whether it has changed: no more than that can be told by it.
+    var fingerprint: LoadedFile { LoadedFile(path: path, contents: DerivedSecret.fingerprint(of: contents)) }
 }
 
 extension LoadedFile: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
@@ -80,8 +67,16 @@ extension LoadedFile: CustomStringConvertible, CustomDebugStringConvertible, Cus
     var customMirror: Mirror { Mirror(self, children: ["path": path]) }
 }
 
-/// AEAD of the sealed layer inside the streams.
+/// Cipher of the sealed layer inside the streams.
 enum CipherSetting: String, CaseIterable, Sendable {
+    case aes256Gcm = "aes-256-gcm"
+    case chacha20Poly1305 = "chacha20-poly1305"
+}
+
+/// The client's choice among them.
+enum CipherChoice: String, CaseIterable, Sendable {
+    /// The one that is faster on this processor.
+    case auto
     case aes256Gcm = "aes-256-gcm"
     case chacha20Poly1305 = "chacha20-poly1305"
 }

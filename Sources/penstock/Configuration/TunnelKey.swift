@@ -1,17 +1,55 @@
+import Sealing
+import Tunnel
+
 extension ConfigurationSection {
-    /// The key that both sides share: one line of base64 for 32 bytes, as `penstock genkey` writes it.
-    func sharedKey() -> SharedKey? {
-        guard let file = file("key-file", sample: "tunnel.key", limit: 4_096, for: .ownerOnly) else { return nil }
-        let text = String(decoding: file.contents, as: UTF8.self)
-        let line = text.hasSuffix("\n") ? String(text.dropLast()) : text
-        guard let key = decodeBase64(line).flatMap(SharedKey.init) else {
+    /// A private key of the tunnel: one line of base64 for 32 bytes, as `penstock keygen` writes it.
+    func privateKey(_ key: String, sample: String) -> KeyPair? {
+        guard var file = file(key, sample: sample, limit: 4_096, for: .ownerOnly) else { return nil }
+        return keyPair(&file, key)
+    }
+
+    /// The same for a setting that may be left out.
+    func optionalPrivateKey(_ key: String) -> KeyPair? {
+        guard var file = optionalFile(key, limit: 4_096, for: .ownerOnly) else { return nil }
+        return keyPair(&file, key)
+    }
+
+    /// Wipes the contents of the file.
+    private func keyPair(_ file: inout LoadedFile, _ key: String) -> KeyPair? {
+        defer { SecretBytes.wipe(&file.contents) }
+        do {
+            return try KeyPair(privateKeyBase64: String(decoding: file.contents, as: UTF8.self))
+        } catch {
             refuse(
-                "key-file",
-                "'\(name("key-file"))' names \(file.path), which does not hold 32 bytes in one line of base64",
-                remedy: "make one with 'penstock genkey' and copy it to both sides")
+                key, "'\(name(key))' names \(file.path), which does not hold 32 bytes in one line of base64",
+                remedy: "make one with 'penstock keygen --output \(file.path)'")
             return nil
         }
-        return key
+    }
+
+    /// `login: { user: alice, password-file: password }`, for servers that want it.
+    func login() -> UserLogin? {
+        let section = section("login")
+        let user = section.optional("user", .userName)
+        var passwordFile = section.optionalFile("password-file", limit: 4_096, for: .ownerOnly)
+        section.refuseUnknownKeys()
+        let (one, other) = (("user", "alice"), ("password-file", "password"))
+        for (there, missing) in [(one, other), (other, one)] where section.has(there.0) && !section.has(missing.0) {
+            section.refuse(
+                there.0, "'\(section.name(there.0))' is there, and '\(section.name(missing.0))' is missing",
+                remedy: "add '\(missing.0): \(missing.1)'")
+        }
+        // Taken out, so that what is wiped has no other owner.
+        guard let user, var file = passwordFile.take() else { return nil }
+        defer { SecretBytes.wipe(&file.contents) }
+        let password = String(
+            decoding: file.contents.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
+        guard let login = UserLogin(name: user, password: SecretBytes(copying: Array(password.utf8))) else {
+            section.refuse(
+                "password-file", "'login.password-file' names \(file.path), whose first line has more than 255 bytes")
+            return nil
+        }
+        return login
     }
 
     /// A PEM file that holds at least one block of the given label.

@@ -92,8 +92,12 @@ final class ClientProgram {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
             case .pin(let digest): .pinnedKey(sha256: digest)
             }
-        var settings = ClientSettings(trust: trust, key: configuration.key.preSharedKey)
+        var settings = ClientSettings(
+            trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
         settings.identity = try configuration.identity()
+        settings.user = configuration.login
+        settings.rekeyInterval = configuration.rekey.interval
+        settings.rekeyBytes = UInt64(configuration.rekey.bytes)
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock \(penstockVersion)"
         settings.flows.maximumFlows = configuration.limits.flows
@@ -350,6 +354,7 @@ final class ClientProgram {
                 "flows_reset": "\(counters.flowsReset)", "streams_opened": "\(counters.streamsOpened)",
                 "bytes_sealed": "\(counters.bytesSealed)", "bytes_opened": "\(counters.bytesOpened)",
                 "sealing_failures": "\(counters.sealingFailures)", "connects": "\(counters.connects)",
+                "logins_refused": "\(counters.loginsRefused)", "rekeys": "\(counters.rekeys)",
                 "dropped_without_tunnel": "\(counters.droppedWithoutTunnel)",
                 "packets_in": "\(flows.packetsIn)", "packets_out": "\(flows.packetsOut)",
                 "retransmissions": "\(flows.retransmissions)", "out_of_order": "\(flows.outOfOrder)",

@@ -37,6 +37,9 @@ final class ServerLoop {
     private let names: NameResolver
     /// Only in the loop that hands them to the others.
     var ownAddresses: OwnAddressWatch?
+    private var clients: ClientList
+    /// The sessions of those who are in the list.
+    private var listed: [SessionID: (key: PublicKey, name: String)] = [:]
     private var socketHasMore = false
     /// Set when the loop stops: how long the last datagrams may wait for the socket.
     private var stopDeadline: Instant?
@@ -45,6 +48,7 @@ final class ServerLoop {
     init(_ configuration: ServerConfiguration, _ settings: ServerSettings, socket: UDPSocket, memory: Int) throws {
         self.configuration = configuration
         self.socket = socket
+        clients = ClientList(configuration.clients)
         loop = try EventLoop()
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
@@ -119,6 +123,15 @@ final class ServerLoop {
         self.configuration = configuration
         associations.setSources(configuration.dial)
         engine.reconfigure(settings, now: MonotonicClock.now)
+        clients = ClientList(configuration.clients)
+        sendStrangersAway()
+    }
+
+    /// Ends the sessions of clients that are not in the list any more, or have another name in it: rules go by names.
+    private func sendStrangersAway() {
+        for (id, client) in listed where clients.name(of: client.key) != client.name {
+            engine.kick(id, reason: "the list of clients has changed", now: MonotonicClock.now)
+        }
     }
 
     func replaceIdentity(_ identity: ServerIdentity) { engine.replaceIdentity(identity, now: MonotonicClock.now) }
@@ -139,6 +152,8 @@ final class ServerLoop {
     private func carryOutActions() {
         while let action = engine.nextAction() {
             switch action {
+            case .login(let id, let request): decide(id, request)
+            case .loggedOut(let id): listed[id] = nil
             case .dial(let id, let destination): dial(id, destination)
             case .resolve(let id, let name, let family):
                 names.ask(name.text, family == .v6 ? .ipv6 : .ipv4, query: id.number)
@@ -159,8 +174,11 @@ final class ServerLoop {
 
     private func log(_ notice: ServerNotice) {
         switch notice {
-        case .connected(let client, let software):
-            logger.info("client connected", metadata: ["client": "\(client)", "software": "\(software)"])
+        case .connected(let client, let user, let software):
+            logger.info(
+                "client connected", metadata: ["client": "\(client)", "user": "\(user)", "software": "\(software)"])
+        case .loginRefused(let client, let refusal):
+            logger.warning("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .certificateRefused(let client, let name, let reason):
@@ -175,6 +193,15 @@ final class ServerLoop {
                     "client": "\(client)", "destination": "\(destination)", "protocol": "\(transport.rawValue)",
                     "by": "\(source)",
                 ])
+        }
+    }
+
+    private func decide(_ id: SessionID, _ request: LoginRequest) {
+        let now = MonotonicClock.now
+        switch clients.decide(request) {
+        case .success(let admission):
+            if engine.admit(id, admission, now: now) { listed[id] = (request.key, admission.user) }
+        case .failure(let refusal): engine.refuse(id, refusal, now: now)
         }
     }
 

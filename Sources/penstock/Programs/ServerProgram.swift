@@ -70,9 +70,9 @@ final class ServerProgram {
         _ configuration: ServerConfiguration, _ identity: ServerIdentity, secret: [UInt8], loops: Int
     ) -> ServerSettings {
         var settings = ServerSettings(
-            identity: identity, key: configuration.key.preSharedKey, resetKey: DerivedSecret.resetKey(from: secret))
+            identity: identity, keyPair: configuration.key, resetKey: DerivedSecret.resetKey(from: secret))
         settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
-        settings.cipher = configuration.cipher.cipher
+        settings.ciphers = configuration.ciphers.map(\.cipher)
         settings.software = "penstock \(penstockVersion)"
         settings.policy = DialPolicy(
             allow: configuration.dial.allow, deny: configuration.dial.deny, rules: configuration.dial.rules)

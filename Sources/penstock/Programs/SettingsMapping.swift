@@ -28,6 +28,25 @@ extension ServerConfiguration.Names {
     }
 }
 
+extension CipherChoice {
+    var cipher: Cipher {
+        switch self {
+        case .auto: .fastest
+        case .aes256Gcm: .aes256gcm
+        case .chacha20Poly1305: .chacha20poly1305
+        }
+    }
+}
+
+extension ClientConfiguration {
+    /// The key by which the server may know this client: the configured one, or another with each call.
+    var keyPair: KeyPair {
+        if let key { return key }
+        var random = SystemRandom()
+        return KeyPair.generate(using: &random)
+    }
+}
+
 extension OffloadSetting {
     var offload: Offload {
         switch self {
@@ -93,12 +112,5 @@ extension ClientConfiguration {
         } catch {
             throw RunError("\(certificate.chain.path), \(certificate.privateKey.path): \(error)")
         }
-    }
-}
-
-extension SharedKey {
-    var preSharedKey: PreSharedKey {
-        guard let key = PreSharedKey(bytes) else { preconditionFailure("a shared key has 32 bytes") }
-        return key
     }
 }

@@ -42,9 +42,10 @@ final class TunnelWorld {
         conditions: LinkConditions = LinkConditions(), connections: Int = 1, seed: UInt64 = 1, wrongKey: Bool = false,
         linkMemory: BlockPool? = nil, configureServer: (inout ServerSettings) -> Void = { _ in }
     ) throws {
-        let key = PreSharedKey([UInt8](repeating: 7, count: 32))!
+        let key = KeyPair(privateKey: [UInt8](repeating: 7, count: 32))!
+        let other = KeyPair(privateKey: [UInt8](repeating: 8, count: 32))!
         var settings = ServerSettings(
-            identity: try Certificates.valid.identity, key: key, resetKey: [UInt8](repeating: 9, count: 32))
+            identity: try Certificates.valid.identity, keyPair: key, resetKey: [UInt8](repeating: 9, count: 32))
         settings.policy = DialPolicy(allow: [IPPrefix("192.0.2.0/24")!], deny: [])
         configureServer(&settings)
         server = ServerEngine(settings: settings, pool: serverPool, random: SeededRandom(seed: seed), now: now)
@@ -52,7 +53,7 @@ final class TunnelWorld {
         down = (0..<connections).map { SimLink(conditions, seed: seed &+ UInt64($0) * 2 &+ 11) }
         let tunnel = TunnelSettings(
             trust: .authorities(pem: Certificates.valid.authority, serverName: "server.test"),
-            key: wrongKey ? PreSharedKey([UInt8](repeating: 8, count: 32))! : key)
+            serverKey: (wrongKey ? other : key).publicKey, keyPair: other)
         links = try (0..<connections).map { index in
             try TunnelLink(
                 to: Self.serverAddress, local: Self.address(of: index), settings: tunnel,
@@ -157,7 +158,8 @@ final class TunnelWorld {
                 if let socket = sockets[id] { serve(id, socket) }
             case .close(let id, _): sockets[id] = nil
             // These tests carry no UDP; an association that has no socket ends by itself.
-            case .openDatagramSocket, .resolve, .log: break
+            case .openDatagramSocket, .resolve, .log, .loggedOut: break
+            case .login(let id, _): server.admit(id, Admission(user: "load"), now: now)
             }
         }
         while let out = server.nextBatch(into: batch, now: now) {

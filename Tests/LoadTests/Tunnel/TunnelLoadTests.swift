@@ -96,7 +96,7 @@ import Tunnel
         world.run(for: .seconds(20), until: { !world.events.isEmpty })
         #expect(
             world.events == [
-                .lost("the server closed the connection: authentication failed: the keys of client and server differ")
+                .lost("the server refused the key exchange: is 'server-key' the key of this server?")
             ])
     }
 

@@ -70,6 +70,25 @@ case_reload_certificate_for_new_connections() {
     wait_for_tunnel
 }
 
+# A client that is taken out of the list goes at once, and comes in again when it is back.
+case_reload_clients() {
+    local before
+    wait_for_tunnel
+    write_server_config
+    sed -i 's/^clients: .*/clients: []/' "$testbed_dir/server.yaml"
+    before=$(count_of client 'the server does not know this client')
+    reload server 'configuration reloaded'
+    has_said server 'setting changed setting="clients\[1\].name: client -> \(none\)"' 0 || fail "the change is not in the log"
+    wait_until 10 "the client is sent away" has_said client 'the server does not know this client' "$before"
+    ! tunnel_works || fail "pages came through for a client that is not in the list"
+    write_server_config
+    reload server 'configuration reloaded'
+    # It would wait long before it asks again.
+    stop client
+    start_client
+    wait_for_tunnel
+}
+
 case_reload_client_routes_and_log_level() {
     head -c 16000000 /dev/urandom >"$testbed_dir/www/slow.bin"
     start_slow_download

@@ -32,14 +32,17 @@ import Testing
         #expect(exitCode { try run(["config", "check", folder("c.yaml"), "--role", "client"]) } == .success)
     }
 
-    @Test func genkeyWritesAFileOnce() throws {
+    @Test func keygenWritesAFileOnce() throws {
         let folder = try TemporaryFolder()
-        let arguments = ["genkey", "--output", folder("new.key")]
+        let arguments = ["keygen", "--output", folder("new.key")]
         #expect(exitCode { try run(arguments) } == .success)
         let first = try readFile(folder("new.key"), limit: 64, for: .ownerOnly)
         #expect(first.count == 45 && first.last == 10)
         #expect(exitCode { try run(arguments) } == .failure)
         #expect(try readFile(folder("new.key"), limit: 64) == first)
+        #expect(exitCode { try run(["pubkey", folder("new.key")]) } == .success)
+        try folder.write("new.key", "x")
+        #expect(exitCode { try run(["pubkey", folder("new.key")]) } == .failure)
     }
 
     private func run(_ arguments: [String]) throws {

@@ -1,6 +1,8 @@
 import Logging
 import Primitives
+import Sealing
 import Testing
+import Tunnel
 
 @testable import penstock
 
@@ -20,8 +22,10 @@ import Testing
         let c = try ClientConfiguration.parse(minimalClient, file: folder("c.yaml"))
         #expect(c.server == HostAndPort(host: .name("h"), port: 1))
         #expect(c.serverName == "h")
-        #expect(c.key.bytes == [UInt8](repeating: 7, count: 32))
-        #expect(c.cipher == .aes256Gcm)
+        #expect(c.serverKey.bytes == Array(0..<32))
+        #expect(c.key == nil && c.login == nil && c.keyPair != c.keyPair)
+        #expect(c.cipher == .auto)
+        #expect(c.rekey.interval == .seconds(3_600) && c.rekey.bytes == 64 << 30)
         #expect(c.tun.name == "penstock0")
         #expect(c.tun.mtu == 1_500)
         #expect(c.tun.addresses.map(\.description) == ["198.18.0.1/30", "fd00:5053::1/126"])
@@ -41,8 +45,11 @@ import Testing
             server: "[2001:db8::1]:443"
             server-name: other.example
             trust: { pin: "sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" }
+            server-key: \(publicKeyText)
             key-file: \(folder("tunnel.key"))
+            login: { user: alice, password-file: password }
             cipher: chacha20-poly1305
+            rekey: { interval: 5m, bytes: 1MiB }
             tun: { name: tun7, mtu: 1280, addresses: [10.1.2.3/24, 10.1.2.3/24], offload: off }
             routes: { capture: [203.0.113.0/24], exclude: [203.0.113.7], table: 7, mark: 8, priority: 9 }
             quic: { congestion-control: cubic, offload: off, idle-timeout: 20s, keep-alive: 5s,
@@ -51,8 +58,13 @@ import Testing
             limits: { flows: 10, udp-associations: 7, memory: 16MiB }
             log: { level: debug }
             """
+        try folder.write("password", "passw0rd\nmore\n", mode: 0o600)
         let c = try ClientConfiguration.parse(text, file: folder("c.yaml"))
         #expect(c.server.description == "[2001:db8::1]:443")
+        #expect(c.key == KeyPair(privateKey: [UInt8](repeating: 7, count: 32)) && c.keyPair == c.key)
+        #expect(c.login == UserLogin(name: "alice", password: SecretBytes(copying: Array("passw0rd".utf8))))
+        #expect(c.rekey.interval == .seconds(300) && c.rekey.bytes == 1 << 20)
+        #expect(!"\(c)".contains("passw0rd"))
         #expect(c.serverName == "other.example")
         #expect(c.trust == .pin(Array(0..<32)))
         #expect(c.cipher == .chacha20Poly1305)

@@ -38,6 +38,19 @@ import Testing
         #expect(difference(running, try server("")).applied.count == 3)
     }
 
+    @Test func clientsAndCiphersAreTakenOver() throws {
+        let old = try server("clients: [{ name: laptop, key: \(publicKeyText) }]\n")
+        let new = try server(
+            "ciphers: [aes-256-gcm]\nclients: [{ name: desk, key: \(publicKeyText) }]\n")
+        let result = difference(old, new)
+        #expect(
+            result.applied == [
+                "ciphers: [aes-256-gcm, chacha20-poly1305] -> [aes-256-gcm]", "clients[1].name: laptop -> desk",
+            ])
+        #expect(result.waiting.isEmpty)
+        #expect(difference(new, try server("ciphers: [aes-256-gcm]\n")).applied.count == 2)
+    }
+
     @Test func filesAreComparedByWhatIsInThem() throws {
         let old = try server("")
         try folder.write("server.crt", "-----BEGIN CERTIFICATE-----\nother\n")

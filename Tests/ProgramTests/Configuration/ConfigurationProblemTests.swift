@@ -45,7 +45,7 @@ import Testing
         ),
         ("routes: { mark: 0 }", "4:17: 'routes.mark' is '0'; expected a whole number from 1 to 4294967295"),
         ("routes: { priority: 32766 }", "4:21: 'routes.priority' is '32766'; expected a whole number from 1 to 32000"),
-        ("cipher: aes", "4:9: 'cipher' is 'aes'; expected one of aes-256-gcm, chacha20-poly1305"),
+        ("cipher: aes", "4:9: 'cipher' is 'aes'; expected one of auto, aes-256-gcm, chacha20-poly1305"),
         (
             "quic: { congestion-control: vegas }",
             "4:29: 'quic.congestion-control' is 'vegas'; expected one of bbr2, bbr, cubic, reno"
@@ -138,7 +138,7 @@ import Testing
             clientProblems("log: {}\n", in: folder) == """
                 c.yaml:1:1: 'server' is missing; add 'server: vpn.example.org:4433'
                 c.yaml:1:1: 'trust' is missing; add 'trust: { ca-file: ca.crt }'
-                c.yaml:1:1: 'key-file' is missing; add 'key-file: tunnel.key'
+                c.yaml:1:1: 'server-key' is missing; add 'server-key: BASE64, as 'penstock keygen' printed it on the server'
                 """)
         #expect(
             serverProblems("", in: folder) == """

@@ -1,6 +1,8 @@
 import Logging
 import Primitives
+import Sealing
 import Testing
+import Tunnel
 
 @testable import penstock
 
@@ -36,9 +38,11 @@ import Testing
         let c = try client(
             [
                 "PENSTOCK_SERVER": "h:1", "PENSTOCK_TRUST_CA_FILE": "ca.crt", "PENSTOCK_KEY_FILE": "tunnel.key",
-                "PENSTOCK_LOG_LEVEL": "debug",
+                "PENSTOCK_SERVER_KEY": publicKeyText, "PENSTOCK_LOGIN_USER": "alice",
+                "PENSTOCK_LOGIN_PASSWORD_FILE": "tunnel.key", "PENSTOCK_LOG_LEVEL": "debug",
             ], "")
         #expect(c.logLevel == .debug)
+        #expect(c.serverKey.base64 == publicKeyText && c.key != nil && c.login?.name == "alice")
         guard case .authority = c.trust else {
             Issue.record("\(c.trust)")
             return

@@ -10,14 +10,15 @@ import Testing
     @Test(arguments: [0o640, 0o604, 0o660, 0o644, 0o610]) func anExposedKeyIsRefused(mode: Int) throws {
         try folder.write("tunnel.key", "x", mode: mode)
         #expect(
-            clientProblems(minimalClient, in: folder)
-                == "c.yaml:3:11: 'key-file' names tunnel.key: others can read the file (mode 0\(String(mode, radix: 8))); "
+            serverProblems(minimalServer, in: folder)
+                == "s.yaml:4:11: 'key-file' names tunnel.key: others can read the file (mode 0\(String(mode, radix: 8))); "
                 + "run: chmod 600 tunnel.key")
     }
 
     @Test(arguments: [0o600, 0o400]) func aKeyOfItsOwnerAloneIsTaken(mode: Int) throws {
-        try folder.write("tunnel.key", generateKeyLine(), mode: mode)
-        #expect(clientProblems(minimalClient, in: folder) == "")
+        try folder.write("tunnel.key", publicKeyText, mode: mode)
+        #expect(serverProblems(minimalServer, in: folder) == "")
+        #expect(clientProblems(minimalClient + "key-file: tunnel.key\n", in: folder) == "")
     }
 
     @Test func anExposedPrivateKeyIsRefused() throws {
@@ -28,13 +29,47 @@ import Testing
                 + "run: chmod 600 server.key")
     }
 
-    @Test(arguments: ["", "abc", "AAAA", "AAAA\nAAAA", " " + String(repeating: "A", count: 43) + "="])
+    @Test(arguments: ["", "abc", "AAAA", "AAAA\nAAAA", String(repeating: "A", count: 44)])
     func aBrokenKeyIsRefused(text: String) throws {
         try folder.write("tunnel.key", text, mode: 0o600)
         #expect(
-            clientProblems(minimalClient, in: folder)
-                == "c.yaml:3:11: 'key-file' names tunnel.key, which does not hold 32 bytes in one line of base64; "
-                + "make one with 'penstock genkey' and copy it to both sides")
+            serverProblems(minimalServer, in: folder)
+                == "s.yaml:4:11: 'key-file' names tunnel.key, which does not hold 32 bytes in one line of base64; "
+                + "make one with 'penstock keygen --output tunnel.key'")
+    }
+
+    @Test func anExposedPasswordIsRefused() throws {
+        try folder.write("password", "x", mode: 0o644)
+        #expect(
+            clientProblems(minimalClient + "login: { user: alice, password-file: password }\n", in: folder)
+                == "c.yaml:4:38: 'login.password-file' names password: others can read the file (mode 0644); "
+                + "run: chmod 600 password")
+        try folder.write("password", String(repeating: "x", count: 256), mode: 0o600)
+        #expect(
+            clientProblems(minimalClient + "login: { user: alice, password-file: password }\n", in: folder)
+                == "c.yaml:4:38: 'login.password-file' names password, whose first line has more than 255 bytes")
+    }
+
+    @Test func aLoginHasBothOfItsParts() throws {
+        try folder.write("password", "x", mode: 0o600)
+        #expect(
+            clientProblems(minimalClient + "login: { user: alice }\n", in: folder)
+                == "c.yaml:4:16: 'login.user' is there, and 'login.password-file' is missing; "
+                + "add 'password-file: password'")
+        #expect(
+            clientProblems(minimalClient + "login: { password-file: password }\n", in: folder)
+                == "c.yaml:4:25: 'login.password-file' is there, and 'login.user' is missing; add 'user: alice'")
+    }
+
+    /// What is kept to see whether a file has changed does not hold what a secret one says.
+    @Test func ofSecretFilesOnlyAFingerprintIsKept() throws {
+        try folder.write("s.yaml", minimalServer)
+        let records = { try LoadedConfiguration<ServerConfiguration>(folder("s.yaml")).settings }
+        let before = try #require(try records().first { $0.key == "key-file" }?.file)
+        let secret = try readFile(folder("tunnel.key"), limit: 64)
+        #expect(before.contents.count == 32 && before.contents != secret)
+        try folder.write("tunnel.key", publicKeyText, mode: 0o600)
+        #expect(try records().first { $0.key == "key-file" }?.file != before)
     }
 
     @Test func theFileItself() throws {
@@ -85,11 +120,5 @@ import Testing
         #expect(throws: FileWriteError.system("No such file or directory")) {
             try writeNewSecretFile(folder("none/new.key"), [1])
         }
-    }
-
-    @Test func generatedKeysAreKeysAndDiffer() {
-        let keys = (0..<8).map { _ in generateKeyLine() }
-        #expect(Set(keys).count == 8)
-        #expect(keys.allSatisfy { decodeBase64($0)?.count == 32 })
     }
 }

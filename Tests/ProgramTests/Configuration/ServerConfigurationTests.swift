@@ -1,5 +1,6 @@
 import Logging
 import Primitives
+import Sealing
 import Testing
 
 @testable import penstock
@@ -20,6 +21,8 @@ import Testing
         #expect(s.listen == Endpoint(.v6(IPv6Address(high: 0, low: 0)), 1))
         #expect(s.certificate.path == folder("server.crt"))
         #expect(s.privateKey.path == folder("server.key"))
+        #expect(s.key == KeyPair(privateKey: [UInt8](repeating: 7, count: 32)))
+        #expect(s.ciphers == CipherSetting.allCases && s.clients.isEmpty)
         #expect(s.dial.timeout == .seconds(60))
         #expect(s.dial.sourceIPv4 == nil && s.dial.sourceIPv6 == nil)
         #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty && s.dial.rules.isEmpty && s.dial.interface == nil)
@@ -37,7 +40,10 @@ import Testing
     @Test func everyKeyIsRead() throws {
         let text =
             minimalServer + """
-                cipher: chacha20-poly1305
+                ciphers: [chacha20-poly1305]
+                clients:
+                  - { name: laptop, key: \(publicKeyText) }
+                  - { name: phone, key: \(publicKeyText.replacing("AAEC", with: "BBEC")) }
                 dial: { timeout: 5s, source-ipv4: 203.0.113.7, source-ipv6: "2001:db8::7",
                         allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1], interface: eth0,
                         rules: [{ action: deny, ports: 25 }] }
@@ -53,7 +59,9 @@ import Testing
                 log: { level: trace }
                 """
         let s = try ServerConfiguration.parse(text, file: folder("s.yaml"))
-        #expect(s.cipher == .chacha20Poly1305)
+        #expect(s.ciphers == [.chacha20Poly1305])
+        #expect(s.clients.map(\.name) == ["laptop", "phone"])
+        #expect(s.clients[0].key.bytes == Array(0..<32))
         #expect(s.dial.timeout == .seconds(5))
         #expect(s.dial.sourceIPv4?.description == "203.0.113.7")
         #expect(s.dial.sourceIPv6?.description == "2001:db8::7")
@@ -70,6 +78,26 @@ import Testing
         #expect(s.udp.idleTimeout == .seconds(120) && s.udp.nameLookupTimeout == .seconds(5))
         #expect(s.loops == 3)
         #expect(s.logLevel == .trace)
+    }
+
+    @Test func clientsAreToldApart() {
+        let problems = serverProblems(
+            minimalServer + """
+                clients:
+                  - { name: a, key: \(publicKeyText) }
+                  - { name: b, key: \(publicKeyText) }
+                  - { name: c, key: abc }
+                  - { key: \(publicKeyText.replacing("AAEC", with: "BBEC")) }
+                ciphers: []
+                """, in: folder)
+        #expect(
+            problems == """
+                s.yaml:7:21: 'clients' has this key already, for a; remove one
+                s.yaml:8:21: 'clients[3].key' is 'abc'; expected a public key: 44 characters of base64, as \
+                'penstock keygen' prints it
+                s.yaml:9:5: 'clients[4].name' is missing; add 'name: laptop'
+                s.yaml:10:10: 'ciphers' allows none; write [aes-256-gcm, chacha20-poly1305]
+                """)
     }
 
     @Test func theClientsKeysAreUnknownHere() {

@@ -3,7 +3,8 @@ import Testing
 @testable import penstock
 
 /// The shortest client and server configurations.
-let minimalClient = "server: h:1\ntrust: { ca-file: ca.crt }\nkey-file: tunnel.key\n"
+let minimalClient = "server: h:1\ntrust: { ca-file: ca.crt }\nserver-key: \(publicKeyText)\n"
+let publicKeyText = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 let minimalServer =
     "listen: \"[::]:1\"\ncertificate-file: server.crt\nprivate-key-file: server.key\nkey-file: tunnel.key\n"
 

@@ -61,7 +61,9 @@ final class TunnelGroup {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
             case .pin(let digest): .pinnedKey(sha256: digest)
             }
-        var settings = TunnelSettings(trust: trust, key: configuration.key.preSharedKey)
+        var settings = TunnelSettings(
+            trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
+        settings.user = configuration.login
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock load \(penstockVersion)"
         configuration.quic.apply(to: &settings.transport)
