@@ -5,7 +5,7 @@ SWIFT ?= swift
 RELEASE := .build/release/penstock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build measure bench bench-flownat soak fuzz deps format lint clean
+.PHONY: help demo test check build measure bench bench-flownat bench-sealing soak fuzz deps format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-flownat: ## what FlowNAT costs: time, allocations and memory; BENCH="--qui
 ifneq ($(INSTRUCTIONS),)
 	@SWIFT="$(SWIFT)" scripts/bench-instructions
 endif
+
+bench-sealing: ## what the sealed layer costs: chunks, datagrams, key exchanges; BENCH="--filter seal-chunk"
+	@SWIFT="$(SWIFT)" scripts/bench-sealing $(BENCH)
 
 fuzz: ## look for inputs that bring the parsers or FlowNAT down; TARGET=flows, SECONDS=60
 	@SWIFT="$(SWIFT)" scripts/fuzz $(or $(TARGET),all) $(or $(SECONDS),60)

@@ -31,6 +31,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.1"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -43,6 +46,8 @@ let package = Package(
                 .linkedLibrary("ngtcp2"), .linkedLibrary("ngtcp2_crypto_gnutls"), .linkedLibrary("gnutls"),
             ]),
         .target(name: "CLinux"),
+        .target(name: "CCares", linkerSettings: [.linkedLibrary("cares")]),
+        .target(name: "CIdn2", linkerSettings: [.linkedLibrary("idn2")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
         .target(name: "CQRencode", linkerSettings: [.linkedLibrary("qrencode")]),
 
@@ -52,11 +57,17 @@ let package = Package(
         module("Sealing", ["Primitives", "COpenSSL"]),
         module("Tunnel", ["Primitives", "Sealing"]),
         module("QuicTransport", ["Primitives", "CNgtcp2"]),
-        module("LinuxIO", ["Primitives", "Packets", "CLinux"]),
+        module("LinuxIO", ["Primitives", "Packets", "CLinux", "CCares"]),
         module("Users", ["Primitives"]),
         module("UserStore", ["Primitives", "Users", "COpenSSL", .product(name: "GRDB", package: "GRDB.swift")]),
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
         module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport", "Users"]),
+        module(
+            "PKI",
+            [
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
         module("SimNet", ["Primitives", "Packets"]),
         module(
             "Load",
@@ -68,7 +79,7 @@ let package = Package(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
-                "Load", "Users", "UserStore", "CQRencode",
+                "Load", "PKI", "Users", "UserStore", "CIdn2", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -81,9 +92,10 @@ let package = Package(
             swiftSettings: strict),
 
         // What several test targets share.
-        .target(name: "TestSupport", dependencies: ["QuicTransport"], path: "Tests/Support", swiftSettings: strict),
         .target(
-            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives", "Sealing", "Tunnel"],
+            name: "TestSupport", dependencies: ["PKI", "QuicTransport"], path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives", "Sealing", "Server", "Tunnel"],
             path: "Tests/FuzzTargets",
             swiftSettings: strict),
         tests("FuzzReplayTests", ["FuzzTargets"]),
@@ -93,7 +105,8 @@ let package = Package(
         tests("FlowNATTests", ["FlowNAT", "Packets", "Primitives", "SimNet"], exclude: ["Snapshots"]),
         tests("SealingTests", ["Sealing", "COpenSSL", "Primitives", "SimNet"], exclude: ["Vectors"]),
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
-        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "Primitives", "SimNet", "TestSupport"]),
+        tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "PKI", "Primitives", "SimNet", "TestSupport"]),
+        tests("PKITests", ["PKI", "SimNet"]),
         tests("UsersTests", ["Users", "Primitives", "SimNet"]),
         tests(
             "UserStoreTests", ["UserStore", "Users", "Primitives", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -112,7 +125,7 @@ let package = Package(
         tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Load", "Server", "Primitives", "Users", "UserStore",
+                "penstock", "Client", "Load", "PKI", "Server", "Sealing", "Tunnel", "Primitives", "Users", "UserStore",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

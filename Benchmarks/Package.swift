@@ -18,5 +18,9 @@ let package = Package(
             name: "flownat-bench",
             dependencies: ["CAllocationCount", .product(name: "FlowNAT", package: "penstock")],
             swiftSettings: strict),
+        .executableTarget(
+            name: "sealing-bench",
+            dependencies: ["CAllocationCount", .product(name: "Sealing", package: "penstock")],
+            swiftSettings: strict),
     ]
 )

@@ -95,15 +95,21 @@ testbed_link() {
 }
 
 testbed_secrets() {
-    local root
-    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-    if ! "$root/certs/make-dev-certs" "$testbed_dir/tls" server.test "$server_4" >"$testbed_dir/certs.log" 2>&1 ||
-        ! "$root/certs/make-dev-certs" "$testbed_dir/web-tls" web.test "$web_4" "$web_6" >>"$testbed_dir/certs.log" 2>&1; then
+    if ! { testbed_certificate tls server.test "$server_4" &&
+        testbed_certificate web-tls web.test "$web_4" "$web_6"; } >"$testbed_dir/certs.log" 2>&1; then
         cat "$testbed_dir/certs.log" >&2
-        fail "certs/make-dev-certs failed" || return 1
+        fail "penstock pki failed" || return 1
     fi
     "$penstock" keygen --output "$testbed_dir/tunnel.key" >"$testbed_dir/tunnel.pub"
     "$penstock" keygen --output "$testbed_dir/client.key" >"$testbed_dir/client.pub"
+}
+
+# testbed_certificate FOLDER NAME...: an authority of its own, and the certificate of a server.
+testbed_certificate() {
+    local folder=$testbed_dir/$1
+    shift
+    "$penstock" pki init --folder "$folder" --name "Authority of $1" &&
+        "$penstock" pki server "$@" --folder "$folder" --output "$folder/server"
 }
 
 # Ends what runs in the namespaces and removes all traces; may be called at any time and more than once.

@@ -23,7 +23,8 @@ extension ClientEngine {
     private func describe(_ reason: CloseReason) -> String {
         switch reason {
         case .peerClosed(let code, true, let message):
-            if code == TunnelErrorCode.authenticationFailed.rawValue, case .greeting = link {
+            // With a message it is about something else, such as the client's certificate.
+            if code == TunnelErrorCode.authenticationFailed.rawValue, message.isEmpty, case .greeting = link {
                 return "the server refused the key exchange: is 'server-key' the key of this server?"
             }
             let text = TunnelErrorCode.describe(code)

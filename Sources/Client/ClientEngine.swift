@@ -40,7 +40,7 @@ public final class ClientEngine {
         let controlStream: QuicStream
     }
 
-    public let settings: ClientSettings
+    public private(set) var settings: ClientSettings
     public internal(set) var counters = ClientCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
@@ -90,6 +90,18 @@ public final class ClientEngine {
 
     deinit { datagramMemory.deallocate() }
 
+    /// Takes over from `new` what can change while the client runs: what connections begin with from the next one on, the
+    /// time between attempts, and how long keys live.
+    public func reconfigure(_ new: ClientSettings) {
+        settings.identity = new.identity
+        if let due = rekeys?.due { rekeys?.due = due + (new.rekeyInterval - settings.rekeyInterval) }
+        settings.rekeyInterval = new.rekeyInterval
+        settings.rekeyBytes = new.rekeyBytes
+        settings.firstReconnectDelay = new.firstReconnectDelay
+        settings.maximumReconnectDelay = new.maximumReconnectDelay
+        backoff = Backoff(first: new.firstReconnectDelay, maximum: new.maximumReconnectDelay)
+    }
+
     // MARK: - The connection
 
     /// Begins a connection, in answer to `.connectionWanted`.
@@ -103,8 +115,9 @@ public final class ClientEngine {
         _ = random.next()
         do {
             let connection = try QuicConnection.client(
-                to: remote, local: local, trust: settings.trust, settings: settings.transport,
-                token: tokens.take(for: remote) ?? [], pool: pool, random: random, now: now)
+                to: remote, local: local, trust: settings.trust, identity: settings.identity,
+                settings: settings.transport, token: tokens.take(for: remote) ?? [], pool: pool, random: random,
+                now: now)
             connection.owner = self
             link = .handshaking(connection, isLastAddress: isLastAddress)
             counters.connects += 1
@@ -153,6 +166,8 @@ public final class ClientEngine {
     /// So many datagrams wait for the server that `nextBatch` should be asked before another packet is handed in.
     public var datagramsAreMany: Bool { connection?.datagramsAreMany ?? false }
 
+    /// See `QuicConnection.moderation`.
+    public var moderation: Interval { connection?.moderation ?? .zero }
     public var connectionStatistics: ConnectionStatistics? { connection?.statistics }
     public var flowCounters: FlowCounters { nat.counters }
     public var flowGauges: FlowGauges { nat.gauges }

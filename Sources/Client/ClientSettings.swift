@@ -9,6 +9,8 @@ public struct ClientSettings: Sendable {
     public var flows = FlowSettings()
     public var transport = TransportSettings()
     public var trust: ServerTrust
+    /// What the client shows a server that asks for a certificate.
+    public var identity: ClientIdentity?
     /// By it the client knows the server inside the tunnel, whatever its certificate says.
     public var serverKey: PublicKey
     /// The client's own key, by which the server may know it.

@@ -11,8 +11,9 @@ import Primitives
 public final class ClientRouting {
     private let netlink: Netlink
     private let interface: UInt32
-    private let capture: [IPPrefix]
-    private let exclude: [IPPrefix]
+    private var capture: [IPPrefix]
+    private var exclude: [IPPrefix]
+    private var isInstalled = false
     private let table: UInt32
     private let mark: UInt32
     private let rulePriority: UInt32
@@ -47,7 +48,9 @@ public final class ClientRouting {
 
     /// The families of which anything is captured, IPv6 only where the machine has it. The others' rules stay as they
     /// are.
-    private var families: [AddressFamily] {
+    private var families: [AddressFamily] { families(capture) }
+
+    private func families(_ capture: [IPPrefix]) -> [AddressFamily] {
         AddressFamily.allCases.filter { family in
             capture.contains { AddressFamily($0.address) == family } && (family == .ipv4 || ipv6IsAvailable())
         }
@@ -58,12 +61,7 @@ public final class ClientRouting {
         try remove()
         let families = families
         do throws(SystemError) {
-            for prefix in capture where families.contains(AddressFamily(prefix.address)) {
-                try netlink.addRoute(prefix, table: table, action: .device(interface))
-            }
-            for prefix in exclude where families.contains(AddressFamily(prefix.address)) {
-                try netlink.addRoute(prefix, table: table, action: .throwBack)
-            }
+            _ = try addRoutes(capture, exclude, families)
             for family in families {
                 try netlink.addRule(family, priority: rulePriority, mark: mark, invert: true, table: table)
             }
@@ -71,10 +69,60 @@ public final class ClientRouting {
             try? remove()
             throw error
         }
+        isInstalled = true
+    }
+
+    /// Leads other traffic into the tunnel. What is captured before and after has its route throughout: new routes are
+    /// there before old ones go. When it fails, everything is put in place anew as it was.
+    public func change(capture newCapture: [IPPrefix], exclude newExclude: [IPPrefix]) throws(SystemError) {
+        guard isInstalled else {
+            capture = newCapture
+            exclude = newExclude
+            return
+        }
+        let before = families
+        let after = families(newCapture)
+        do throws(SystemError) {
+            let kept = try addRoutes(newCapture, newExclude, after)
+            for prefix in Set(capture + exclude).subtracting(kept)
+            where before.contains(AddressFamily(prefix.address)) {
+                try netlink.deleteRoute(prefix, table: table)
+            }
+            for family in after where !before.contains(family) {
+                try netlink.addRule(family, priority: rulePriority, mark: mark, invert: true, table: table)
+            }
+            for family in before where !after.contains(family) {
+                try netlink.flushRules(family, priority: rulePriority, table: table)
+            }
+        } catch {
+            try install()
+            throw error
+        }
+        capture = newCapture
+        exclude = newExclude
+    }
+
+    /// - Returns: the prefixes that have a route now.
+    private func addRoutes(
+        _ capture: [IPPrefix], _ exclude: [IPPrefix], _ families: [AddressFamily]
+    ) throws(SystemError) -> Set<IPPrefix> {
+        var added: Set<IPPrefix> = []
+        let left = Set(exclude)
+        for prefix in capture
+        where families.contains(AddressFamily(prefix.address)) && !left.contains(prefix) {
+            try netlink.addRoute(prefix, table: table, action: .device(interface))
+            added.insert(prefix)
+        }
+        for prefix in exclude where families.contains(AddressFamily(prefix.address)) {
+            try netlink.addRoute(prefix, table: table, action: .throwBack)
+            added.insert(prefix)
+        }
+        return added
     }
 
     /// Takes everything back; what is not there is no error. Goes on after a failure and throws the first one.
     public func remove() throws(SystemError) {
+        isInstalled = false
         var failure: SystemError?
         func attempt(_ body: () throws(SystemError) -> Void) {
             do throws(SystemError) { try body() } catch { failure = failure ?? error }

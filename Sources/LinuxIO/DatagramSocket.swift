@@ -62,9 +62,11 @@ public final class DatagramSocket {
     private let isIPv6: Bool
     private var usesSegmentation: Bool
 
-    /// - Parameter source: the local address; unspecified for the kernel's choice with each datagram. The port is the
-    ///   kernel's choice.
-    public init(source: IPAddress) throws(SystemError) {
+    /// - Parameters:
+    ///   - source: the local address; unspecified for the kernel's choice with each datagram. The port is the kernel's
+    ///     choice.
+    ///   - interface: the only one to use; nil for those that the routes name.
+    public init(source: IPAddress, interface: String? = nil) throws(SystemError) {
         isIPv6 = !source.isIPv4
         socket = try Descriptor(clinux_socket(isIPv6 ? 1 : 0, CLINUX_DATAGRAM), "open a UDP socket")
         let descriptor = socket.number
@@ -82,6 +84,7 @@ public final class DatagramSocket {
         // Size 0 sets nothing, but a kernel without the option refuses it.
         usesSegmentation = clinux_set(descriptor, CLINUX_UDP_SEGMENT, 0) == 0
         _ = clinux_set(descriptor, CLINUX_UDP_GRO, 1)
+        try LinuxIO.bind(descriptor, toInterface: interface)
         try LinuxIO.bind(descriptor, to: Endpoint(source, 0), ipv6: isIPv6)
         local = try localEndpoint(of: descriptor)
     }

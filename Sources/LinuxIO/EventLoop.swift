@@ -41,6 +41,13 @@ public final class EventLoop {
     private var signals: SignalSource?
     private var stopped = false
 
+    /// While the loop is woken more often than this, it sleeps for as long after each turn, though never past its deadline:
+    /// what comes meanwhile is handled together, as network cards do with their interrupts. A wake-up costs more than a
+    /// packet. Zero, as at the start, for never.
+    public var moderation = Interval.zero
+    private var woke = Instant(nanoseconds: 0)
+    private var isBusy = false
+
     /// How often the loop has waited.
     public private(set) var turns = 0
 
@@ -124,10 +131,24 @@ public final class EventLoop {
             let deadline = beforeWait()
             if stopped { break }
             turns += 1
+            if moderation > .zero, isBusy { rest(deadline) }
             let count = clinux_epoll_wait(epoll.number, events, Self.timeout(until: deadline))
             precondition(count >= 0, "epoll_wait failed on the loop's own descriptor")
+            if moderation > .zero { noteWaking() }
             for index in 0..<Int(count) { dispatch(events[index]) }
         }
+    }
+
+    private func rest(_ deadline: Instant?) {
+        let end = woke + moderation
+        clinux_sleep_until(min(end, deadline ?? end).nanoseconds)
+    }
+
+    /// Two wake-ups a rest apart are what a loop that rests sees of traffic that goes on.
+    private func noteWaking() {
+        let now = MonotonicClock.now
+        isBusy = now - woke < moderation * 2
+        woke = now
     }
 
     private func dispatch(_ event: clinux_event) {

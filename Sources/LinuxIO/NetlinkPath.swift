@@ -58,7 +58,7 @@ extension Netlink {
 }
 
 extension NetlinkMessage {
-    fileprivate func attributeAddress(_ type: UInt16, from start: Int) -> IPAddress? {
+    func attributeAddress(_ type: UInt16, from start: Int) -> IPAddress? {
         guard let bytes = attribute(type, from: start) else { return nil }
         func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
         switch bytes.count {

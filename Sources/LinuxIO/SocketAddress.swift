@@ -45,6 +45,13 @@ func bind(_ descriptor: Int32, to endpoint: Endpoint, ipv6: Bool) throws(SystemE
     try checked(clinux_bind(descriptor, ipv6 ? 1 : 0, &raw), needs: needs, "bind \(endpoint)")
 }
 
+/// Lets a socket use one interface alone.
+func bind(_ descriptor: Int32, toInterface name: String?) throws(SystemError) {
+    guard let name else { return }
+    try checked(
+        clinux_bind_to_device(descriptor, name), needs: .rawSockets, "bind a socket to the interface \(name)")
+}
+
 func setMark(_ mark: UInt32?, on descriptor: Int32) throws(SystemError) {
     guard let mark else { return }
     try checked(

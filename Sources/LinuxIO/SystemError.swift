@@ -7,6 +7,7 @@ public struct SystemError: Error, Equatable, Sendable {
     public enum Capability: String, Sendable {
         case networkAdministration = "CAP_NET_ADMIN"
         case lowPorts = "CAP_NET_BIND_SERVICE"
+        case rawSockets = "CAP_NET_RAW"
     }
 
     /// The errno, positive.

@@ -25,11 +25,12 @@ public final class TCPSocket {
     /// Starts a connection; it is made, or has failed, when the socket becomes writable.
     /// - Parameters:
     ///   - source: the local address, or nil for the kernel's choice.
+    ///   - interface: the only one to use; nil for the one that the routes name.
     ///   - mark: for policy routing; needs CAP_NET_ADMIN.
     /// - Throws: what the kernel knows at once, such as ENETUNREACH.
-    public static func dial(_ to: Endpoint, from source: IPAddress? = nil, mark: UInt32? = nil)
-        throws(SystemError) -> TCPSocket
-    {
+    public static func dial(
+        _ to: Endpoint, from source: IPAddress? = nil, interface: String? = nil, mark: UInt32? = nil
+    ) throws(SystemError) -> TCPSocket {
         let isIPv6 = !to.address.isIPv4
         let connection = TCPSocket(try Descriptor(clinux_socket(isIPv6 ? 1 : 0, CLINUX_STREAM), "open a TCP socket"))
         let descriptor = connection.descriptor
@@ -37,6 +38,7 @@ public final class TCPSocket {
         _ = clinux_set(descriptor, CLINUX_KEEP_ALIVE, 1)
         _ = clinux_set(descriptor, CLINUX_TCP_KEEP_IDLE, keepAliveSeconds)
         try setMark(mark, on: descriptor)
+        try LinuxIO.bind(descriptor, toInterface: interface)
         if let source {
             // The port is chosen by connect, which may share it between destinations.
             _ = clinux_set(descriptor, CLINUX_BIND_WITHOUT_PORT, 1)

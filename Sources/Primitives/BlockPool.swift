@@ -26,6 +26,8 @@ public final class BlockPool {
 
     /// Blocks in use now.
     public var outstanding: Int { state.pointee.outstanding }
+    /// Seven eighths are in use: what can wait for memory should.
+    public var isShort: Bool { outstanding > limit / 8 * 7 }
     /// The most blocks ever in use at once.
     public var highWater: Int { state.pointee.highWater }
     /// Requests refused because the limit was reached.

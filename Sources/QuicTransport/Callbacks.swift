@@ -128,6 +128,11 @@ extension QuicConnection {
             request(.alert(120), message: "", reason: .alpnMismatch)
             return 0
         }
+        guard tls.hasDemandedCertificate else {
+            // certificate_required
+            request(.alert(116), message: "", reason: .certificateRejected("none was shown"))
+            return 0
+        }
         guard state == .handshaking else { return 0 }
         state = .established
         events.append(.established)

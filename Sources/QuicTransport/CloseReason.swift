@@ -13,7 +13,7 @@ public enum CloseReason: Hashable, Sendable {
     case handshakeTimeout
     /// The peer no longer knows the connection (RFC 9000, section 10.3).
     case statelessReset
-    /// The server's certificate is not the one that the client trusts; the text says why.
+    /// This side does not trust the peer's certificate; the text says why.
     case certificateRejected(String)
     /// The peer does not speak this application protocol.
     case alpnMismatch
@@ -41,7 +41,7 @@ extension CloseReason: CustomStringConvertible {
         case .statelessReset:
             "the other side has forgotten this connection, most likely because it restarted"
         case .certificateRejected(let complaint):
-            "the server's certificate was refused: \(complaint)"
+            "the other side's certificate was refused: \(complaint)"
         case .alpnMismatch:
             "the other side does not speak this application's protocol"
         case .versionMismatch:

@@ -41,10 +41,9 @@ extension QuicConnection {
     /// Ends the connection because ngtcp2 reports an error.
     func fail(_ result: Int32) {
         if let complaint = tls.complaint {
-            let alert = ngtcp2_conn_get_tls_alert(native)
             return request(
-                .alert(alert == 0 ? 42 : alert), message: "certificate refused", reason: .certificateRejected(complaint)
-            )
+                .alert(complaint.alert), message: "certificate refused: \(complaint.text)",
+                reason: .certificateRejected(complaint.text))
         }
         let text = String(cString: ngtcp2_strerror(result))
         switch result {

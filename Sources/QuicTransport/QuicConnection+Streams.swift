@@ -68,9 +68,16 @@ extension QuicConnection {
         stream.uncredited -= count
         guard isUsable else { return }
         if stream.receiveState == .open {
-            _ = ngtcp2_conn_extend_max_stream_offset(native, stream.id.rawValue, UInt64(count))
+            let growth = stream.window.passOn(count, now: latest) { roundTrip }
+            _ = ngtcp2_conn_extend_max_stream_offset(native, stream.id.rawValue, UInt64(count + growth))
         }
-        ngtcp2_conn_extend_max_offset(native, UInt64(count))
+        returnConnectionCredit(count)
+    }
+
+    /// The smoothed one, or what a connection begins with before it is known.
+    private var roundTrip: Interval {
+        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        return .nanoseconds(Int64(clamping: nativeStatistics.pointee.smoothed_rtt))
     }
 
     /// Queues a datagram (RFC 9221). A full queue drops its oldest.
@@ -110,7 +117,9 @@ extension QuicConnection {
     var isUsable: Bool { state == .established && pendingClose == nil }
 
     func adopt(_ id: Int64) -> QuicStream {
-        let stream = QuicStream(id: StreamID(rawValue: id), link: link, pool: pool)
+        let stream = QuicStream(
+            id: StreamID(rawValue: id), link: link, pool: pool,
+            window: ReceiveWindow(initial: settings.startStreamWindow, limit: settings.streamWindow, now: latest))
         _ = ngtcp2_conn_set_stream_user_data(native, id, Unmanaged.passUnretained(stream).toOpaque())
         streams[id] = stream
         counters.streamsOpened += 1
@@ -124,7 +133,9 @@ extension QuicConnection {
     }
 
     func returnConnectionCredit(_ count: Int) {
-        if count > 0, isUsable { ngtcp2_conn_extend_max_offset(native, UInt64(count)) }
+        guard count > 0, isUsable else { return }
+        let growth = window.passOn(count, now: latest) { roundTrip }
+        ngtcp2_conn_extend_max_offset(native, UInt64(count + growth))
     }
 
     /// The connection ends: nothing is sent or delivered any more, and all memory goes back.

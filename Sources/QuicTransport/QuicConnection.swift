@@ -36,12 +36,23 @@ public final class QuicConnection {
     public static let maximumBatchBytes = 65_535 - 40 - 8
     /// What pacing allows for so long may leave in one batch.
     static let burstTime = Interval.milliseconds(1)
+    /// Packets that may leave at once at any rate.
+    static let harmlessPackets = 10
+    /// Bytes that a connection may have in flight however short memory is.
+    static let alwaysInFlight: UInt64 = 64 << 10
+    /// The part of the path's round trip by which handling may be put off, and the longest and shortest that is worth it.
+    static let moderationDivisor: Int64 = 50
+    static let longestModeration = Interval.milliseconds(2)
+    static let shortestModeration = Interval.microseconds(100)
     /// Regions of a stream's queue offered to one packet.
     static let regionLimit = 8
 
-    /// Set it before the next datagram is handled: a stream that the peer opens is refused while there is no owner.
-    public weak var owner: (any QuicConnectionOwner)?
-    public internal(set) var state = State.handshaking
+    /// Set it before the next datagram is handled: a stream that the peer opens is refused while there is no owner. It must
+    /// outlive the connection, or be cleared: a weak reference would cost a tenth of what a packet costs this module.
+    @exclusivity(unchecked) public unowned(unsafe) var owner: (any QuicConnectionOwner)?
+    // These are read and written in one step each, never held open: that no access overlaps another need not be checked for
+    // each packet.
+    @exclusivity(unchecked) public internal(set) var state = State.handshaking
     public let isServer: Bool
     /// The owner's own slot.
     public var context = 0
@@ -56,17 +67,19 @@ public final class QuicConnection {
     var streams: [Int64: QuicStream] = [:]
     @exclusivity(unchecked) var schedule = SendSchedule()
     let link = ConnectionLink()
+    /// How far the peer may send ahead on all streams together.
+    var window: ReceiveWindow
     var datagrams: DatagramQueue
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
-    /// The connection-level window is used up; no stream can send until the next batch tries again.
-    var isWindowBlocked = false
+    /// The connection-level window is used up, or memory is short: no stream can send until the next batch tries again.
+    @exclusivity(unchecked) var isWindowBlocked = false
 
-    var pacer = Pacer()
+    @exclusivity(unchecked) var pacer = Pacer()
     /// The pacer has held back what waits to be sent.
-    var isPaced = false
+    @exclusivity(unchecked) var isPaced = false
     /// The batch just written has more in it than acknowledgements.
-    var carriesData = false
+    @exclusivity(unchecked) var carriesData = false
 
     /// Which datagrams of a server's socket belong to this connection; nil on a client.
     let router: ConnectionRouter?
@@ -81,7 +94,7 @@ public final class QuicConnection {
     /// Counts what ngtcp2 allocates for this connection.
     let memory: UnsafeMutablePointer<cngtcp2_memory>
     /// Frames of a kind that no peer needs many of.
-    var rareFrames: RateBudget
+    @exclusivity(unchecked) var rareFrames: RateBudget
     let regions: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
     let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
@@ -92,39 +105,52 @@ public final class QuicConnection {
     /// A client's handshake is confirmed (RFC 9001, section 4.1.2).
     var isConfirmed = false
     /// Times that ngtcp2 had the next keys made.
-    var keysPrepared = 0
-    var packetsAtKeyUpdate = 0
-    var keysUsedSince: Instant
+    @exclusivity(unchecked) var keysPrepared = 0
+    @exclusivity(unchecked) var packetsAtKeyUpdate = 0
+    @exclusivity(unchecked) var keysUsedSince: Instant
     /// Where a server's datagrams may come from; nil on a client.
-    var gate: PathGate?
+    @exclusivity(unchecked) var gate: PathGate?
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
-    var held: HeldPacket
+    @exclusivity(unchecked) var held: HeldPacket
     /// The CONNECTION_CLOSE packet.
-    var farewell: Farewell?
+    @exclusivity(unchecked) var farewell: Farewell?
 
-    var events: [ConnectionEvent] = []
-    var pendingClose: PendingClose?
+    @exclusivity(unchecked) var events: [ConnectionEvent] = []
+    @exclusivity(unchecked) var pendingClose: PendingClose?
     /// Streams that the packet just written took bytes of, linked through `nextSent`, and those that turned out to be
     /// stopped.
-    unowned(unsafe) var firstSent: QuicStream?
-    var pendingStops: [QuicStream] = []
+    @exclusivity(unchecked) unowned(unsafe) var firstSent: QuicStream?
+    @exclusivity(unchecked) var pendingStops: [QuicStream] = []
     var wasStatelesslyReset = false
     /// Inside ngtcp2, where streams must not be taken down.
-    var isInside = false
-    var latest: Instant
-    var counters = ConnectionStatistics()
+    @exclusivity(unchecked) var isInside = false
+    @exclusivity(unchecked) var latest: Instant
+    @exclusivity(unchecked) var counters = ConnectionStatistics()
+
+    /// The certificate that a client has shown, which the server has found good.
+    public var peerCertificate: PeerCertificate? { isServer ? tls.peerCertificate : nil }
+
+    /// Judges what a client has shown at the time of the handshake by what holds now.
+    /// - Returns: nil where nothing is wrong with it, nothing is asked for, or the handshake was judged by the same.
+    public func certificateComplaint(under identity: ServerIdentity) -> String? {
+        guard state == .established, let clients = identity.clients, !tls.wasJudged(by: clients) else { return nil }
+        guard let certificate = peerCertificate else { return clients.demand == .required ? "none was shown" : nil }
+        return clients.complaint(about: certificate.chain)?.text
+    }
 
     /// Starts a client's connection; its first packet waits in `nextBatch`.
     /// - Parameters:
+    ///   - identity: what the client shows a server that asks for a certificate.
     ///   - token: what `addressToken` was in an earlier connection to this server, to be used once; empty for none.
     ///   - random: must be unpredictable outside of tests.
     public static func client(
-        to remote: Endpoint, local: Endpoint, trust: ServerTrust, settings: TransportSettings = TransportSettings(),
-        token: [UInt8] = [], pool: BlockPool, random: any RandomNumberGenerator, now: Instant
+        to remote: Endpoint, local: Endpoint, trust: ServerTrust, identity: ClientIdentity? = nil,
+        settings: TransportSettings = TransportSettings(), token: [UInt8] = [], pool: BlockPool,
+        random: any RandomNumberGenerator, now: Instant
     ) throws(ConnectError) -> QuicConnection {
         let checked: CheckedTrust
         do {
-            checked = try CheckedTrust(trust)
+            checked = try CheckedTrust(trust, identity: identity)
         } catch {
             throw .trust(error)
         }
@@ -164,7 +190,10 @@ public final class QuicConnection {
         latest = now
         keysUsedSince = now
         datagrams = DatagramQueue(limit: settings.datagramQueueLimit, patience: settings.datagramPatience)
-        datagramTurn = QuicStream(id: StreamID(rawValue: -1), link: link, pool: pool)
+        window = ReceiveWindow(
+            initial: settings.startConnectionWindow, limit: settings.connectionWindow, now: now)
+        datagramTurn = QuicStream(
+            id: StreamID(rawValue: -1), link: link, pool: pool, window: ReceiveWindow(initial: 0, limit: 0, now: now))
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
         scratchPath = .allocate(capacity: 1)
@@ -278,6 +307,17 @@ extension QuicConnection {
         case .closing, .draining: return farewell?.end
         case .closed: return nil
         }
+    }
+
+    /// How long what arrives may wait, to be handled together with what comes behind it: a fiftieth of the path's shortest
+    /// round trip, at most two milliseconds; zero on a short path, and before the path is known. Not so long that pacing suffers:
+    /// that is what `nextDeadline` is for.
+    public var moderation: Interval {
+        guard state == .established else { return .zero }
+        let shortest = nativeStatistics.pointee.min_rtt
+        guard shortest != .max else { return .zero }
+        let part = Interval.nanoseconds(Int64(clamping: shortest) / Self.moderationDivisor)
+        return part < Self.shortestModeration ? .zero : min(part, Self.longestModeration)
     }
 
     public var openStreams: Int { streams.count }

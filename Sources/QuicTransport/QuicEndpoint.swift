@@ -47,14 +47,14 @@ public final class QuicEndpoint {
         }
     }
 
-    public let limits: Limits
+    public private(set) var limits: Limits
     public internal(set) var counters = Counters()
-    let settings: TransportSettings
+    private(set) var settings: TransportSettings
     let random: RandomSource
     let router: ConnectionRouter
     let tokens: AddressTokens
     var answers: [StatelessAnswer] = []
-    private let identity: ServerIdentity
+    private var identity: ServerIdentity
     private let pool: BlockPool
     private var live: [ObjectIdentifier: QuicConnection] = [:]
     private var accepted: [QuicConnection] = []
@@ -83,6 +83,14 @@ public final class QuicEndpoint {
 
     deinit {
         for connection in live.values { forget(connection) }
+    }
+
+    /// What new connections get from now on; those that there are keep what they have.
+    /// - Parameter maximumStreams: that a client may have open at once.
+    public func change(identity: ServerIdentity, limits: Limits, maximumStreams: Int) {
+        self.identity = identity
+        self.limits = limits
+        settings.maximumStreams = maximumStreams
     }
 
     public var connections: [QuicConnection] { Array(live.values) }

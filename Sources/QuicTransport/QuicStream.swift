@@ -32,6 +32,8 @@ public final class QuicStream {
     var receiveState = ReceiveState.open
     /// Bytes that the owner has received and not given back with `extendCredit`.
     var uncredited = 0
+    /// How far the peer may send ahead.
+    var window: ReceiveWindow
     /// The peer has asked us to stop sending, and the owner knows.
     var wasStopped = false
 
@@ -49,9 +51,10 @@ public final class QuicStream {
 
     let link: ConnectionLink
 
-    init(id: StreamID, link: ConnectionLink, pool: BlockPool) {
+    init(id: StreamID, link: ConnectionLink, pool: BlockPool, window: ReceiveWindow) {
         self.id = id
         self.link = link
+        self.window = window
         queue = BlockQueue(pool: pool)
     }
 

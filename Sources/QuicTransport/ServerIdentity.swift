@@ -1,6 +1,6 @@
 import CNgtcp2
 
-/// Why a certificate and a key cannot serve as a server's identity.
+/// Why a certificate and a key cannot serve as an identity.
 public enum IdentityError: Error, Equatable, CustomStringConvertible {
     case unreadableCertificate(String)
     case unreadableKey(String)
@@ -27,44 +27,26 @@ public struct ServerIdentity: Sendable {
     /// The pin of this server: SHA-256 of the leaf certificate's SubjectPublicKeyInfo.
     public let pin: [UInt8]
 
+    /// Whose certificates clients may show; nil where none is asked for.
+    let clients: ClientAuthorities?
+
     /// - Parameters:
     ///   - certificateChainPEM: the leaf first, then the authorities between it and the root.
     ///   - privateKeyPEM: the leaf's key, PKCS #8 or SEC 1, not encrypted.
-    public init(certificateChainPEM: [UInt8], privateKeyPEM: [UInt8]) throws(IdentityError) {
-        pin = try Self.leafPin(certificateChainPEM)
-        try Self.checkKey(privateKeyPEM)
+    ///   - clients: asks clients for certificates, and judges them.
+    public init(
+        certificateChainPEM: [UInt8], privateKeyPEM: [UInt8], clients: ClientAuthorities? = nil
+    ) throws(IdentityError) {
         guard let credentials = CertificateCredentials() else { throw .library("out of memory") }
+        pin = try credentials.load(certificateChainPEM: certificateChainPEM, privateKeyPEM: privateKeyPEM)
         self.credentials = credentials
-        let result = withDatum(certificateChainPEM) { chain in
-            withDatum(privateKeyPEM) { key in
-                gnutls_certificate_set_x509_key_mem(credentials.handle, chain, key, GNUTLS_X509_FMT_PEM)
-            }
+        self.clients = clients
+        guard let clients else { return }
+        // Their names go to the clients, which choose a certificate by them.
+        let count = withDatum(clients.authoritiesPEM) {
+            gnutls_certificate_set_x509_trust_mem(credentials.handle, $0, GNUTLS_X509_FMT_PEM)
         }
-        if result == GNUTLS_E_CERTIFICATE_KEY_MISMATCH { throw .keyDoesNotMatchCertificate }
-        guard result >= 0 else { throw .library(describe(result)) }
-    }
-
-    private static func leafPin(_ pem: [UInt8]) throws(IdentityError) -> [UInt8] {
-        var list: UnsafeMutablePointer<gnutls_x509_crt_t?>?
-        var count: UInt32 = 0
-        let result = withDatum(pem) { gnutls_x509_crt_list_import2(&list, &count, $0, GNUTLS_X509_FMT_PEM, 0) }
-        guard result >= 0, let list else { throw .unreadableCertificate(describe(result)) }
-        defer {
-            for index in 0..<Int(count) { gnutls_x509_crt_deinit(list[index]) }
-            cngtcp2_gnutls_free(list)
-        }
-        guard count > 0, let leaf = list[0], let pin = publicKeyPin(leaf) else {
-            throw .unreadableCertificate("no certificate")
-        }
-        return pin
-    }
-
-    private static func checkKey(_ pem: [UInt8]) throws(IdentityError) {
-        var key: gnutls_x509_privkey_t?
-        guard gnutls_x509_privkey_init(&key) == 0 else { throw .library("out of memory") }
-        defer { gnutls_x509_privkey_deinit(key) }
-        let result = withDatum(pem) { gnutls_x509_privkey_import2(key, $0, GNUTLS_X509_FMT_PEM, nil, 0) }
-        guard result == 0 else { throw .unreadableKey(describe(result)) }
+        guard count > 0 else { throw .library(describe(count)) }
     }
 }
 
@@ -90,6 +72,44 @@ final class CertificateCredentials: @unchecked Sendable {
     }
 
     deinit { gnutls_certificate_free_credentials(handle) }
+
+    /// Sets a certificate and its key.
+    /// - Returns: the SHA-256 of the certificate's SubjectPublicKeyInfo.
+    func load(certificateChainPEM: [UInt8], privateKeyPEM: [UInt8]) throws(IdentityError) -> [UInt8] {
+        let pin = try Self.leafPin(certificateChainPEM)
+        try Self.checkKey(privateKeyPEM)
+        let result = withDatum(certificateChainPEM) { chain in
+            withDatum(privateKeyPEM) { key in
+                gnutls_certificate_set_x509_key_mem(handle, chain, key, GNUTLS_X509_FMT_PEM)
+            }
+        }
+        if result == GNUTLS_E_CERTIFICATE_KEY_MISMATCH { throw .keyDoesNotMatchCertificate }
+        guard result >= 0 else { throw .library(describe(result)) }
+        return pin
+    }
+
+    private static func leafPin(_ pem: [UInt8]) throws(IdentityError) -> [UInt8] {
+        var list: UnsafeMutablePointer<gnutls_x509_crt_t?>?
+        var count: UInt32 = 0
+        let result = withDatum(pem) { gnutls_x509_crt_list_import2(&list, &count, $0, GNUTLS_X509_FMT_PEM, 0) }
+        guard result >= 0, let list else { throw .unreadableCertificate(describe(result)) }
+        defer {
+            for index in 0..<Int(count) { gnutls_x509_crt_deinit(list[index]) }
+            cngtcp2_gnutls_free(list)
+        }
+        guard count > 0, let leaf = list[0], let pin = publicKeyPin(leaf) else {
+            throw .unreadableCertificate("no certificate")
+        }
+        return pin
+    }
+
+    private static func checkKey(_ pem: [UInt8]) throws(IdentityError) {
+        var key: gnutls_x509_privkey_t?
+        guard gnutls_x509_privkey_init(&key) == 0 else { throw .library("out of memory") }
+        defer { gnutls_x509_privkey_deinit(key) }
+        let result = withDatum(pem) { gnutls_x509_privkey_import2(key, $0, GNUTLS_X509_FMT_PEM, nil, 0) }
+        guard result == 0 else { throw .unreadableKey(describe(result)) }
+    }
 }
 
 func describe(_ gnutlsError: Int32) -> String { String(cString: gnutls_strerror(gnutlsError)) }

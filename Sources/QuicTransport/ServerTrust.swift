@@ -37,9 +37,15 @@ struct CheckedTrust {
     let rule: Rule
     let credentials: CertificateCredentials
 
-    init(_ trust: ServerTrust) throws(TrustError) {
+    /// - Parameter identity: what the client shows a server that asks for it.
+    init(_ trust: ServerTrust, identity: ClientIdentity? = nil) throws(TrustError) {
         guard let credentials = CertificateCredentials() else { throw .library("out of memory") }
         self.credentials = credentials
+        do {
+            try identity?.load(into: credentials)
+        } catch {
+            throw .library("\(error)")
+        }
         switch trust {
         case .authorities(let pem, let serverName):
             guard !serverName.isEmpty else { throw .emptyServerName }
@@ -57,31 +63,18 @@ struct CheckedTrust {
 
     /// Judges the certificate that the server has shown in this session.
     /// - Returns: nil when it is the right one, else what is wrong with it, in plain words.
-    func complaint(about session: gnutls_session_t) -> String? {
+    func complaint(about session: gnutls_session_t) -> CertificateComplaint? {
         switch rule {
         case .name(let name): chainComplaint(session, name: name)
-        case .pin(let pin): pinComplaint(session, pin: pin)
+        case .pin(let pin): pinComplaint(session, pin: pin).map { CertificateComplaint($0) }
         }
     }
 
-    private func chainComplaint(_ session: gnutls_session_t, name: String) -> String? {
+    private func chainComplaint(_ session: gnutls_session_t, name: String) -> CertificateComplaint? {
         var status: UInt32 = 0
         let result = gnutls_certificate_verify_peers3(session, name, &status)
-        guard result == 0 else { return "it cannot be checked (\(describe(result)))" }
-        guard status != 0 else { return nil }
-        let reasons: [(gnutls_certificate_status_t, String)] = [
-            (GNUTLS_CERT_SIGNER_NOT_FOUND, "it was not issued by the authority in the CA file"),
-            (GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name than \(name)"),
-            (GNUTLS_CERT_EXPIRED, "it has expired"),
-            (GNUTLS_CERT_NOT_ACTIVATED, "it is not valid yet; compare the clocks of both machines"),
-            (GNUTLS_CERT_REVOKED, "it was revoked"),
-            (GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is not a certificate authority"),
-            (GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"),
-            (GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"),
-            (GNUTLS_CERT_PURPOSE_MISMATCH, "it is not meant for servers"),
-        ]
-        let found = reasons.filter { status & UInt32($0.0.rawValue) != 0 }.map(\.1)
-        return found.isEmpty ? "it failed verification (status \(status))" : found.joined(separator: "; ")
+        guard result == 0 else { return CertificateComplaint("it cannot be checked (\(describe(result)))") }
+        return status == 0 ? nil : CertificateComplaint(status: status, name: name, purpose: "servers")
     }
 
     private func pinComplaint(_ session: gnutls_session_t, pin: [UInt8]) -> String? {
@@ -98,7 +91,7 @@ struct CheckedTrust {
     }
 }
 
-/// `sha256/` and the Base64 of a pin, as certs/make-dev-certs prints it.
+/// `sha256/` and the Base64 of a pin, as `penstock pki server` prints it.
 public func pinText(_ sha256: [UInt8]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var text: [UInt8] = []

@@ -14,10 +14,18 @@ final class TLSSession {
     /// GnuTLS refers to the credentials until the session ends.
     private let credentials: CertificateCredentials
     private let trust: CheckedTrust?
-    /// What was wrong with the server's certificate, once it was refused.
-    private(set) var complaint: String?
+    /// How a server judges its client; nil where it asks for no certificate.
+    private let clients: ClientAuthorities?
+    /// What was wrong with the peer's certificate, once it was refused.
+    private(set) var complaint: CertificateComplaint?
+    /// A client's certificate that was found good.
+    private(set) var peerCertificate: PeerCertificate?
 
-    private init?(flags: UInt32, credentials: CertificateCredentials, trust: CheckedTrust?, protocolName: String) {
+    private init?(
+        flags: UInt32, credentials: CertificateCredentials, trust: CheckedTrust? = nil,
+        clients: ClientAuthorities? = nil, protocolName: String
+    ) {
+        self.clients = clients
         var session: gnutls_session_t?
         let all = flags | UInt32(GNUTLS_NO_END_OF_EARLY_DATA.rawValue) | cngtcp2_no_tickets
         guard gnutls_init(&session, all) == 0, let session else { return nil }
@@ -34,8 +42,15 @@ final class TLSSession {
 
     static func server(_ identity: ServerIdentity, protocolName: String) -> TLSSession? {
         let session = TLSSession(
-            flags: cngtcp2_server, credentials: identity.credentials, trust: nil, protocolName: protocolName)
+            flags: cngtcp2_server, credentials: identity.credentials, clients: identity.clients,
+            protocolName: protocolName)
         guard let session, ngtcp2_crypto_gnutls_configure_server_session(session.handle) == 0 else { return nil }
+        switch identity.clients?.demand {
+        case .optional: gnutls_certificate_server_set_request(session.handle, GNUTLS_CERT_REQUEST)
+        case .required: gnutls_certificate_server_set_request(session.handle, GNUTLS_CERT_REQUIRE)
+        case nil: return session
+        }
+        session.setVerifyFunction()
         return session
     }
 
@@ -44,14 +59,18 @@ final class TLSSession {
             flags: cngtcp2_client, credentials: trust.credentials, trust: trust, protocolName: protocolName)
         guard let session, ngtcp2_crypto_gnutls_configure_client_session(session.handle) == 0 else { return nil }
         session.sendServerName()
-        gnutls_session_set_verify_function(session.handle) { handle in
+        session.setVerifyFunction()
+        return session
+    }
+
+    private func setVerifyFunction() {
+        gnutls_session_set_verify_function(handle) { handle in
             guard let handle, let pointer = gnutls_session_get_ptr(handle) else { return -1 }
             let reference = pointer.assumingMemoryBound(to: ngtcp2_crypto_conn_ref.self)
             return Unmanaged<QuicConnection>.fromOpaque(reference.pointee.user_data)._withUnsafeGuaranteedRef {
                 $0.tls.verify() ? 0 : -1
             }
         }
-        return session
     }
 
     deinit {
@@ -88,9 +107,39 @@ final class TLSSession {
     }
 
     private func verify() -> Bool {
-        guard let trust else { return true }
-        complaint = trust.complaint(about: handle)
+        if let trust { complaint = trust.complaint(about: handle) }
+        if let clients { complaint = judgeClient(clients) }
         return complaint == nil
+    }
+
+    /// Whether a server has what it demands of this client. GnuTLS has ended the handshake where it has not; this holds
+    /// whatever GnuTLS does.
+    var hasDemandedCertificate: Bool {
+        switch clients?.demand {
+        case nil: true
+        case .required: peerCertificate != nil
+        case .optional: peerCertificate != nil || shownChain.isEmpty
+        }
+    }
+
+    func wasJudged(by other: ClientAuthorities) -> Bool { clients === other }
+
+    private func judgeClient(_ clients: ClientAuthorities) -> CertificateComplaint? {
+        let chain = shownChain
+        // Without a certificate GnuTLS goes on or not, as it was told.
+        if chain.isEmpty { return nil }
+        if let complaint = clients.complaint(about: chain) { return complaint }
+        peerCertificate = PeerCertificate(chain: chain)
+        return peerCertificate == nil ? CertificateComplaint("it cannot be read") : nil
+    }
+
+    /// DER, the peer's own first; one more than is accepted at most.
+    private var shownChain: [[UInt8]] {
+        var count: UInt32 = 0
+        guard let list = gnutls_certificate_get_peers(handle, &count) else { return [] }
+        return (0..<min(Int(count), ClientAuthorities.maximumChain + 1)).map { index in
+            Array(UnsafeBufferPointer(start: list[index].data, count: Int(list[index].size)))
+        }
     }
 
     private func offer(_ name: String) -> Bool {

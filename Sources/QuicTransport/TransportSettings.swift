@@ -18,7 +18,7 @@ public struct TransportSettings: Sendable {
     /// A PING is sent when the connection was quiet for so long; nil for never.
     public var keepAlive: Interval?
     /// Bytes a peer may send on one stream ahead of `extendCredit`, at most: a window begins at `initialStreamWindow` and
-    /// doubles while it is used up within two round trips. 32 MB fill 1 Gbit/s over 250 ms.
+    /// grows with what is passed on (`ReceiveWindow`). 32 MB fill 1 Gbit/s over 250 ms.
     public var streamWindow = 32 << 20
     /// The same for all streams together, from `initialConnectionWindow` on.
     public var connectionWindow = 128 << 20
@@ -71,6 +71,9 @@ public struct TransportSettings: Sendable {
 
     public init() {}
 
+    var startStreamWindow: Int { max(min(streamWindow, Self.initialStreamWindow), 0) }
+    var startConnectionWindow: Int { max(min(connectionWindow, Self.initialConnectionWindow), 0) }
+
     /// Bytes that the library may hold.
     var libraryMemoryLimit: Int { connectionWindow + libraryMemoryMargin }
 
@@ -100,8 +103,10 @@ extension TransportSettings {
         native.initial_ts = now.nanoseconds
         native.max_tx_udp_payload_size = pathMTUDiscovery ? packetCapacity : Self.minimumUDPPayload
         native.handshake_timeout = UInt64(max(handshakeTimeout.nanoseconds, 1))
-        native.max_stream_window = UInt64(max(streamWindow, 0))
-        native.max_window = UInt64(max(connectionWindow, 0))
+        // Windows are ours to grow (`ReceiveWindow`): ngtcp2 asks that all of one be used up in two round trips, which none is
+        // on a path that loses.
+        native.max_stream_window = 0
+        native.max_window = 0
         // Not `no_pmtud`: with that, ngtcp2 0.12.1 ends the process when a client returns to its former address. A discovery
         // that finds nothing larger to try is over at once.
         return native
@@ -110,10 +115,9 @@ extension TransportSettings {
     func makeTransportParameters() -> ngtcp2_transport_params {
         var native = ngtcp2_transport_params()
         ngtcp2_transport_params_default(&native)
-        native.initial_max_data = UInt64(max(min(connectionWindow, Self.initialConnectionWindow), 0))
-        let streamWindow = UInt64(max(min(streamWindow, Self.initialStreamWindow), 0))
-        native.initial_max_stream_data_bidi_local = streamWindow
-        native.initial_max_stream_data_bidi_remote = streamWindow
+        native.initial_max_data = UInt64(startConnectionWindow)
+        native.initial_max_stream_data_bidi_local = UInt64(startStreamWindow)
+        native.initial_max_stream_data_bidi_remote = UInt64(startStreamWindow)
         native.initial_max_streams_bidi = UInt64(max(maximumStreams, 0))
         native.max_idle_timeout = UInt64(max(idleTimeout.nanoseconds, 0))
         native.max_datagram_frame_size = UInt64(max(maximumDatagramPayload, 0))

@@ -8,8 +8,9 @@ public final class ChunkOpener {
     /// The most bytes in the first chunk.
     public static let maximumFirstChunk = ChunkFormat.maximumMessage
 
-    private var reader: ChunkReader
-    private var first = FirstChunk.expected
+    // Nothing is called while one of these is being changed that could come back here.
+    @exclusivity(unchecked) private var reader: ChunkReader
+    @exclusivity(unchecked) private var first = FirstChunk.expected
 
     private enum FirstChunk {
         case expected

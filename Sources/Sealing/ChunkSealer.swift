@@ -20,14 +20,15 @@ public final class ChunkSealer {
     private let direction: Direction
     private let stream: Int64
     private let keyLifetime: UInt64
-    private var cipher: AEADContext
+    // Nothing is called while one of these is being changed that could come back here.
+    @exclusivity(unchecked) private var cipher: AEADContext
     private var salt: (UInt64, UInt64, UInt64, UInt64)
     /// The section's header has not been written yet.
-    private var isHeaderPending = true
+    @exclusivity(unchecked) private var isHeaderPending = true
     /// Of the section in hand, or about to begin.
-    private var epoch: UInt64
+    @exclusivity(unchecked) private var epoch: UInt64
     private var section: UInt32 = 0
-    private var bytesOfSection: UInt64 = 0
+    @exclusivity(unchecked) private var bytesOfSection: UInt64 = 0
 
     public convenience init(keys: SessionKeys, direction: Direction, stream: Int64) {
         self.init(keys: keys, direction: direction, stream: stream, keyLifetime: ChunkFormat.keyLifetime)

@@ -7,6 +7,12 @@ public enum DerivedSecret {
     /// 32 bytes for the tokens by which a server knows the addresses of former clients (section 8.1.3).
     public static func tokenSecret(from secret: [UInt8]) -> [UInt8] { derive(secret, "penstock address token v1") }
 
+    /// 32 bytes by which a secret is recognized and that do not tell it, unless it can be guessed.
+    public static func fingerprint(of secret: [UInt8]) -> [UInt8] {
+        // There is no key of no bytes.
+        secret.isEmpty ? [] : derive(secret, "penstock fingerprint v1")
+    }
+
     private static func derive(_ secret: [UInt8], _ purpose: String) -> [UInt8] {
         secret.withUnsafeBytes { key in
             KeyDerivation.derive(

@@ -8,10 +8,12 @@ public final class SessionKeys {
     public static let maximumEpochs = 64
 
     public let cipher: Cipher
+    // Those without the check of exclusivity are looked at for every chunk, and nothing is called while one of them is being
+    // changed.
     /// Clear bytes sealed and opened since the newest epoch began.
-    public internal(set) var bytesOfNewest: UInt64 = 0
+    @exclusivity(unchecked) public internal(set) var bytesOfNewest: UInt64 = 0
     /// The epoch that this end seals under: one that the other end is known to have.
-    public private(set) var sending: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var sending: UInt64 = 0
     private struct Epoch {
         let secret: SessionSecret
         /// Stream directions whose present section is of this epoch: the next one may be of any epoch from here on.
@@ -19,9 +21,9 @@ public final class SessionKeys {
     }
 
     /// Oldest first, numbered without gaps; never empty.
-    private var epochs: [Epoch]
+    @exclusivity(unchecked) private var epochs: [Epoch]
     /// The number of the newest.
-    public private(set) var newest: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var newest: UInt64 = 0
     private var random: any RandomNumberGenerator
 
     /// - Parameter random: makes the salts of streams.

@@ -1,4 +1,5 @@
 import Primitives
+import QuicTransport
 import Sealing
 import Tunnel
 import Users
@@ -15,7 +16,7 @@ public struct LoginRequest: Equatable, Sendable {
     public let key: PublicKey
     /// User name and password, if the client gave any. The password is wiped with the last copy.
     public let user: UserLogin?
-    /// What the client's TLS certificate says of it, where one was asked for and checked.
+    /// What the client's TLS certificate says of it, where one was asked for, shown and found good.
     public let certificate: CertificateIdentity?
     public let remote: Endpoint
     /// Name and version of the client's program.
@@ -32,6 +33,12 @@ public struct CertificateIdentity: Hashable, Sendable {
     public init(user: String, serialNumber: [UInt8]) {
         self.user = user
         self.serialNumber = serialNumber
+    }
+
+    /// The subject's common name is the user; nil where there is none.
+    init?(_ certificate: PeerCertificate) {
+        guard !certificate.commonName.isEmpty else { return nil }
+        self.init(user: certificate.commonName, serialNumber: certificate.serial)
     }
 }
 

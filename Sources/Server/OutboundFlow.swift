@@ -15,25 +15,28 @@ final class OutboundFlow {
         case refused
     }
 
-    let id: OutboundID
+    /// Changes once at most: to that of the attempt that has won.
+    var id: OutboundID
     unowned let session: ServerSession
     let stream: QuicStream
     let sealed: FlowStream
-    /// Bytes for the socket.
-    var queue: BlockQueue
-    var phase = Phase.awaitingRequest
+    /// Bytes for the socket. What opens chunks into it calls nobody meanwhile.
+    @exclusivity(unchecked) var queue: BlockQueue
+    @exclusivity(unchecked) var phase = Phase.awaitingRequest
     /// Set when the request asks for UDP; `queue` then holds records whose rest has not come yet.
-    var association: ServerAssociation?
+    @exclusivity(unchecked) var association: ServerAssociation?
+    /// Set while the destination is a name that is looked up, or whose addresses are dialled.
+    @exclusivity(unchecked) var named: NamedDial?
     /// The client's FIN has come.
-    var clientFinished = false
+    @exclusivity(unchecked) var clientFinished = false
     /// The socket has been told of it.
     var toldFinished = false
     /// The socket has reached its end; our FIN is on the stream.
     var socketEnded = false
     /// The socket is not read because the stream's queue is full.
-    var isPaused = false
+    @exclusivity(unchecked) var isPaused = false
     /// The program has been asked to write and has not emptied the queue yet.
-    var isWriting = false
+    @exclusivity(unchecked) var isWriting = false
     /// In the session's queue of those that wait for the user's rate.
     var waits = EachWay(up: false, down: false)
     /// Bytes of this flow in the user's sum of what is kept in memory.

@@ -4,9 +4,27 @@ import Tunnel
 
 /// Names one outbound connection for as long as it lives. `index` is a small number that the program may use as a place
 /// in a table; `generation` tells its successive users apart.
+///
+/// A flow to a name may have several connections under way at once: its attempts. They have the same index; the flow goes
+/// on under the identifier of the one that wins.
 public struct OutboundID: Hashable, Sendable {
     public let index: Int
     let generation: UInt32
+    /// From 1 for the attempts of a flow to a name; 0 for everything else.
+    let attempt: UInt8
+
+    init(index: Int, generation: UInt32, attempt: UInt8 = 0) {
+        self.index = index
+        self.generation = generation
+        self.attempt = attempt
+    }
+
+    /// One of several attempts, of which others may be under way.
+    public var isAttempt: Bool { attempt > 0 }
+
+    func attempt(_ number: UInt8) -> OutboundID {
+        OutboundID(index: index, generation: generation, attempt: number)
+    }
 }
 
 /// What a server engine asks the program to do.
@@ -17,6 +35,8 @@ public enum ServerAction: Equatable, Sendable {
     case loggedOut(SessionID)
     /// Dial; answer with `dialSucceeded` or `dialFailed`.
     case dial(OutboundID, Endpoint)
+    /// Ask the name servers for the addresses of one family; answer with `resolved`.
+    case resolve(NameQueryID, DomainName, NameFamily)
     /// Open a UDP socket for an association; answer with `datagramSocketOpened` or `dialFailed`.
     case openDatagramSocket(OutboundID, isIPv4: Bool)
     /// There are bytes to write: `pendingRegions`, then `wrote`.
@@ -38,6 +58,10 @@ public enum ServerNotice: Equatable, Sendable {
     case authenticationFailed(Endpoint)
     case loginRefused(Endpoint, LoginRefusal)
     case disconnected(Endpoint, reason: String)
+    /// A client asked for what the policy does not allow; told for some of many.
+    case denied(Endpoint, DestinationAddress, DialTransport, by: String)
+    /// A connection was ended since its client's certificate is not good any more.
+    case certificateRefused(Endpoint, name: String, reason: String)
 }
 
 /// How a dial ended.
@@ -123,6 +147,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var connectionsAccepted = 0
     /// Key exchanges that failed, and clients that said no hello.
     public var authenticationFailures = 0
+    /// Connections ended since their clients' certificates were not good any more.
+    public var certificatesRefused = 0
     /// Clients that the program was asked about, and what became of them.
     public var logins = 0
     public var loginsAdmitted = 0
@@ -160,6 +186,7 @@ public struct ServerCounters: Equatable, Sendable {
         connectionsOpen += other.connectionsOpen
         connectionsAccepted += other.connectionsAccepted
         authenticationFailures += other.authenticationFailures
+        certificatesRefused += other.certificatesRefused
         logins += other.logins
         loginsAdmitted += other.loginsAdmitted
         loginsRefused += other.loginsRefused

@@ -1,6 +1,5 @@
 import Primitives
 import Tunnel
-import Users
 
 /// What an outbound flow has besides, when it carries datagrams: one socket of the server, whoever the far ends are.
 final class ServerAssociation {
@@ -9,11 +8,14 @@ final class ServerAssociation {
     var lastSent: Instant
     /// It has asked name servers alone so far.
     var isNameLookup: Bool
-    /// The last far end that the policy was asked about, and its verdict.
-    private var asked: (endpoint: Endpoint, version: Int, isAllowed: Bool)?
+    /// What the client asked for, where that was a name: the far end of the request is an address of it.
+    private let name: DomainName?
+    /// The last far end that was asked about, its verdict, and what it rests on.
+    private var asked: (endpoint: Endpoint, grounds: VerdictGrounds, verdict: DialVerdict)?
 
-    init(channel: DatagramChannel, now: Instant) {
+    init(channel: DatagramChannel, name: DomainName?, now: Instant) {
         self.channel = channel
+        self.name = name
         lastSent = now
         isNameLookup = channel.requested.port == Self.nameServicePort
     }
@@ -31,16 +33,25 @@ final class ServerAssociation {
         if destination.port != Self.nameServicePort { isNameLookup = false }
     }
 
-    /// Whether datagrams to and from this far end pass: one of the association's family that the policy and the user's own
-    /// destinations allow.
+    /// Whether datagrams to and from this far end pass: one of the association's family that `judge` allows. It is asked when
+    /// the far end changes, or what the last verdict rests on.
+    /// - Returns: the verdict, and whether it is news.
     @inline(__always)
-    func allows(_ endpoint: Endpoint, _ policy: @autoclosure () -> DialPolicy, _ account: Account?) -> Bool {
-        let version = account?.destinationsVersion ?? 0
-        if let asked, asked.endpoint == endpoint, asked.version == version { return asked.isAllowed }
-        let isAllowed =
-            endpoint.address.isIPv4 == channel.requested.address.isIPv4 && policy().allows(endpoint)
-            && account?.allows(endpoint) ?? true
-        asked = (endpoint, version, isAllowed)
-        return isAllowed
+    func verdict(
+        _ endpoint: Endpoint, _ grounds: VerdictGrounds, _ judge: (_ name: DomainName?) -> DialVerdict
+    ) -> (verdict: DialVerdict, isNew: Bool) {
+        if let asked, asked.endpoint == endpoint, asked.grounds == grounds { return (asked.verdict, false) }
+        let verdict =
+            endpoint.address.isIPv4 == channel.requested.address.isIPv4
+            ? judge(endpoint == channel.requested ? name : nil) : .denied(by: .impossible)
+        asked = (endpoint, grounds, verdict)
+        return (verdict, true)
     }
+}
+
+/// What a verdict rests on: it is asked for anew when one of them changes.
+struct VerdictGrounds: Equatable {
+    var policy: Int
+    /// `Account.destinationsVersion`.
+    var destinations: Int
 }

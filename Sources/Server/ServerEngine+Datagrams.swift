@@ -13,7 +13,10 @@ extension ServerEngine {
 
     /// The request of an association. Its destination says the family; whether it may be sent to is asked with each
     /// datagram.
-    func beginAssociation(_ flow: OutboundFlow, _ destination: Endpoint, _ keys: SessionKeys) {
+    /// - Parameter name: what the client asked for, where that was a name.
+    func beginAssociation(
+        _ flow: OutboundFlow, _ destination: Endpoint, name: DomainName? = nil, _ keys: SessionKeys
+    ) {
         let session = flow.session
         guard session.associations.count < settings.maximumAssociationsPerConnection,
             datagramCounters.associationsOpen < settings.maximumAssociations,
@@ -24,7 +27,7 @@ extension ServerEngine {
         }
         let stream = flow.stream.id.rawValue
         let channel = DatagramChannel(keys: keys, stream: stream, role: .server, requested: destination)
-        flow.association = ServerAssociation(channel: channel, now: last)
+        flow.association = ServerAssociation(channel: channel, name: name, now: last)
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1
         datagramCounters.associationsOpened += 1
@@ -100,8 +103,19 @@ extension ServerEngine {
         }
     }
 
-    /// Whole records on an association's stream.
-    func receiveRecords(_ flow: OutboundFlow, _ association: ServerAssociation) throws(MessageError) {
+    /// Takes the whole records off an association's stream; nonsense ends it.
+    func readRecords(_ flow: OutboundFlow) {
+        guard let association = flow.association else { return }
+        do {
+            try receiveRecords(flow, association)
+        } catch {
+            counters.sealingFailures += 1
+            return cut(flow, .protocolViolation)
+        }
+        extendCredit(flow)
+    }
+
+    private func receiveRecords(_ flow: OutboundFlow, _ association: ServerAssociation) throws(MessageError) {
         while true {
             let space = outbox.space(DatagramMessage.maximumSize)
             switch try association.channel.nextRecord(from: &flow.queue, into: space) {
@@ -120,14 +134,32 @@ extension ServerEngine {
         // Clients have no failures to tell.
         guard case .payload(let destination) = message else { return }
         association.noteSent(to: destination, now: last)
-        guard association.allows(destination, settings.policy, flow.session.account) else {
-            datagramCounters.denied += 1
+        guard allows(destination, flow, association) else {
             return tell(.notAllowed, destination, flow, association)
         }
         guard passes(count, .up, flow.session) else { return }
         datagramCounters.sent += 1
         counters.bytesOpened += UInt64(count)
         outbox.commit(count, flow.id, to: destination)
+    }
+
+    /// Whether datagrams to and from this far end pass. The policy is asked when the far end changes, but every datagram that
+    /// it refuses is counted.
+    @inline(__always)
+    private func allows(_ endpoint: Endpoint, _ flow: OutboundFlow, _ association: ServerAssociation) -> Bool {
+        let session = flow.session
+        let grounds = VerdictGrounds(
+            policy: policyGeneration, destinations: session.account?.destinationsVersion ?? 0)
+        let (verdict, isNew) = association.verdict(endpoint, grounds) { name in
+            self.verdict(on: endpoint, .udp, name: name, for: session)
+        }
+        if isNew {
+            note(verdict, session, .endpoint(endpoint), .udp)
+        } else if !verdict.isAllowed {
+            dialCounters.note(verdict)
+        }
+        if !verdict.isAllowed { datagramCounters.denied += 1 }
+        return verdict.isAllowed
     }
 
     /// The next datagrams for a socket, until there are no more.
@@ -142,10 +174,7 @@ extension ServerEngine {
     ) {
         last = now
         guard let flow = flow(id), case .associated = flow.phase, let association = flow.association else { return }
-        guard association.allows(remote, settings.policy, flow.session.account) else {
-            datagramCounters.denied += 1
-            return
-        }
+        guard allows(remote, flow, association) else { return }
         guard passes(payload.count, .down, flow.session) else { return }
         let connection = flow.session.connection
         markDirty(flow.session)

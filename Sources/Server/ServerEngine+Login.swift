@@ -19,8 +19,9 @@ extension ServerEngine {
             .login(
                 session.id,
                 LoginRequest(
-                    key: key, user: hello.user, certificate: nil, remote: session.connection.remote,
-                    software: hello.software)))
+                    key: key, user: hello.user,
+                    certificate: session.connection.peerCertificate.flatMap(CertificateIdentity.init),
+                    remote: session.connection.remote, software: hello.software)))
         markDirty(session)
     }
 

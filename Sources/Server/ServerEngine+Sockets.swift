@@ -6,23 +6,37 @@ import Users
 /// What the program tells the engine of its sockets.
 extension ServerEngine {
     /// - Parameter bound: the address that the socket dialled from.
-    public func dialSucceeded(_ id: OutboundID, bound: Endpoint?, now: Instant) {
+    /// - Returns: whether the flow goes on with this connection; if not, it is closed by an action.
+    @discardableResult
+    public func dialSucceeded(_ id: OutboundID, bound: Endpoint?, now: Instant) -> Bool {
         last = now
-        guard let flow = flow(id), case .dialling = flow.phase else { return }
+        guard let flow = dialling(id) else { return false }
+        if flow.named != nil { finishRace(flow, winner: id) }
         flow.phase = .open
         endDial(flow.session)
         counters.dialsSucceeded += 1
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
-        guard flow.sealed.send(message: reply.encode(), to: flow.stream) else { return cut(flow, .resourceLimit) }
+        guard flow.sealed.send(message: reply.encode(), to: flow.stream) else {
+            cut(flow, .resourceLimit)
+            return false
+        }
         markDirty(flow.session)
         requestWrite(flow)
+        return true
     }
 
     public func dialFailed(_ id: OutboundID, _ failure: DialFailure, now: Instant) {
         last = now
-        guard let flow = flow(id), case .dialling = flow.phase else { return }
+        guard let flow = dialling(id) else { return }
+        if flow.named != nil { return attemptFailed(flow, id, failure) }
         counters.dialsFailed += 1
         refuse(flow, failure.reply)
+    }
+
+    /// The flow that has this dial under way, be it one of several attempts.
+    private func dialling(_ id: OutboundID) -> OutboundFlow? {
+        guard let flow = flow(id.attempt(0)), case .dialling = flow.phase else { return nil }
+        return flow.named == nil ? (flow.id == id ? flow : nil) : (isUnderWay(id, flow) ? flow : nil)
     }
 
     /// How many bytes may be read from the socket now; zero asks the program to wait for `ServerAction.read`.

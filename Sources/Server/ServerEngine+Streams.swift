@@ -64,14 +64,7 @@ extension ServerEngine: QuicConnectionOwner {
         }
         guard self.flow(of: stream) === flow else { return }
         guard mayKeep(flow) else { return cut(flow, .resourceLimit) }
-        if let association = flow.association {
-            do {
-                try receiveRecords(flow, association)
-            } catch {
-                counters.sealingFailures += 1
-                return cut(flow, .protocolViolation)
-            }
-        }
+        if flow.association != nil { return readRecords(flow) }
         extendCredit(flow)
         requestWrite(flow)
     }
@@ -82,7 +75,7 @@ extension ServerEngine: QuicConnectionOwner {
             counters.sealingFailures += 1
             return cut(flow, .sealingFailed)
         }
-        if flow.association != nil { return endAssociation(flow) }
+        if flow.association != nil || flow.named?.transport == .udp { return endAssociation(flow) }
         flow.clientFinished = true
         requestWrite(flow)
     }
@@ -149,18 +142,20 @@ extension ServerEngine: QuicConnectionOwner {
         }
         guard !isDraining else { return refuse(flow, .shuttingDown) }
         guard request.command != .icmp else { return refuse(flow, .commandNotSupported) }
-        // Names are resolved by the client's side of things for now; see docs/PROTOCOL.md.
-        guard case .endpoint(let destination) = request.destination else {
-            return refuse(flow, .addressTypeNotSupported)
-        }
-        if request.command == .udp {
+        let transport: DialTransport = request.command == .udp ? .udp : .tcp
+        switch request.destination {
+        case .name(let name, let port): beginNamed(flow, name, port: port, transport)
+        case .endpoint(let destination) where transport == .tcp: dial(flow, destination)
+        case .endpoint(let destination):
             guard let keys = flow.session.control?.sealed.keys else { return }
-            return beginAssociation(flow, destination, keys)
+            beginAssociation(flow, destination, keys)
         }
-        guard settings.policy.allows(destination), flow.session.account?.allows(destination) ?? true else {
-            counters.dialsDenied += 1
-            return refuse(flow, .notAllowed)
-        }
+    }
+
+    private func dial(_ flow: OutboundFlow, _ destination: Endpoint) {
+        let verdict = verdict(on: destination, .tcp, for: flow.session)
+        guard verdict.isAllowed else { return deny(flow, verdict, .endpoint(destination), .tcp) }
+        dialCounters.note(verdict)
         guard beginDial(flow.session) else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)

@@ -14,49 +14,62 @@ import Users
 ///
 /// After every call: `nextAction`, `nextDatagrams` and `nextBatch` until they have nothing more, then sleep until `nextDeadline`.
 public final class ServerEngine {
-    public let settings: ServerSettings
-    public internal(set) var counters = ServerCounters()
+    public internal(set) var settings: ServerSettings
+    // Each is changed in one step: that no access overlaps another need not be checked for every packet.
+    @exclusivity(unchecked) public internal(set) var counters = ServerCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
     public internal(set) var datagramCounters = ServerDatagramCounters()
+    /// What each part of the policy has decided.
+    public internal(set) var dialCounters: DialCounters
+    public internal(set) var policy: DialPolicy
+    /// Goes up when the policy changes: what it said before is asked anew.
+    var policyGeneration = 0
+    var denialNotices: RateBudget
+    var nameCounters = NameCounters()
+    var names: NameCache
 
     let endpoint: QuicEndpoint
     var outbox = DatagramOutbox()
     /// Where datagrams for streams are put together.
     let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
-    var sessions: [ServerSession?] = []
+    @exclusivity(unchecked) var sessions: [ServerSession?] = []
     private var sessionGeneration: UInt32 = 0
     /// Clients that the program has yet to decide about.
     var pendingLogins = 0
-    var flows: [OutboundFlow?] = []
+    @exclusivity(unchecked) var flows: [OutboundFlow?] = []
     private var freeFlows: [Int] = []
     private var generation: UInt32 = 0
     /// What the connections that are gone have counted.
     private var departed = ConnectionStatistics()
-    private var actions = Fifo<ServerAction>()
+    @exclusivity(unchecked) private var actions = Fifo<ServerAction>()
     /// Connections that may have something to send.
-    private var dirty = Fifo<ServerSession>()
+    @exclusivity(unchecked) private var dirty = Fifo<ServerSession>()
     private var deadlines = DeadlineHeap()
     /// When dials are given up and associations end. One entry at most for each place in `flows`, whoever had it when the
     /// entry was made.
     private(set) var dialDeadlines = DeadlineHeap()
     private var dialScheduled: [Instant?] = []
-    var last: Instant
+    @exclusivity(unchecked) var last: Instant
+    @exclusivity(unchecked) private var moderation: Interval?
     var leaving = Leaving.no
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
         self.settings = settings
         self.pool = pool
         self.random = random
+        policy = settings.policy
+        dialCounters = DialCounters(settings.policy)
+        denialNotices = RateBudget(
+            burst: Self.denialNoticeBurst, perSecond: Self.denialNoticesPerSecond, now: now)
+        names = NameCache(settings.names)
         last = now
         var transport = settings.transport
         // One stream more than flows: the control stream.
         transport.maximumStreams = settings.maximumFlowsPerConnection + 1
-        var limits = QuicEndpoint.Limits()
-        limits.connections = settings.maximumConnections
-        limits.alwaysRetry = settings.alwaysRetry
+        let limits = Self.limits(settings)
         endpoint = QuicEndpoint(
             identity: settings.identity, settings: transport, resetKey: settings.resetKey,
             tokenSecret: settings.tokenSecret, limits: limits, loop: settings.loop, pool: pool, random: random)
@@ -74,8 +87,15 @@ public final class ServerEngine {
             UnsafeRawBufferPointer(datagram), from: remote, to: local, ecn: ecn, now: now)
         while let accepted = endpoint.nextAccepted() { adopt(accepted) }
         guard let connection, let session = session(of: connection) else { return }
+        moderation = min(moderation ?? connection.moderation, connection.moderation)
         carryOutEvents(session)
         markDirty(session)
+    }
+
+    /// The shortest `QuicConnection.moderation` of those to which datagrams came since the last call; nil when none came.
+    public func takeModeration() -> Interval? {
+        defer { moderation = nil }
+        return moderation
     }
 
     private func adopt(_ connection: QuicConnection) {
@@ -170,8 +190,11 @@ public final class ServerEngine {
             dialScheduled[index] = nil
             guard let flow = flows[index] else { continue }
             switch flow.phase {
-            case .dialling(let until) where until <= now: dialFailed(flow.id, .timedOut, now: now)
-            case .dialling(let until): scheduleDial(flow, deadline: until)
+            case .dialling(let until) where until <= now:
+                counters.dialsFailed += 1
+                refuse(flow, .timedOut)
+            case .dialling(let until):
+                if flow.named == nil { scheduleDial(flow, deadline: until) } else { advance(flow) }
             case .associated: checkAssociation(flow)
             case .awaitingRequest, .open, .refused: break
             }
@@ -226,6 +249,8 @@ public final class ServerEngine {
     }
 
     private func established(_ session: ServerSession) {
+        // It may have been revoked during the handshake.
+        if refuseBadCertificate(session) { return }
         session.phase = .exchanging(deadline: last + settings.helloTimeout)
     }
 
@@ -267,7 +292,9 @@ public final class ServerEngine {
 
     func hasRoomForFlow(_ session: ServerSession) -> Bool {
         // The transport counts streams; a flow may outlive its stream while its socket does not take the last bytes.
-        session.flows.count < session.maximumFlows && counters.flowsOpen < settings.maximumFlows
+        // The limit may have become lower since the client was let in.
+        session.flows.count < min(session.maximumFlows, settings.maximumFlowsPerConnection)
+            && counters.flowsOpen < settings.maximumFlows
     }
 
     func insertFlow(session: ServerSession, stream: QuicStream, sealed: FlowStream) -> OutboundFlow {
@@ -299,6 +326,7 @@ public final class ServerEngine {
         forgetAssociation(flow)
         forgetBuffered(flow)
         giveBackFlow(flow.session)
+        forgetName(flow)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }
         flow.stream.context = -1
         flow.session.flows.remove(flow.id.index)

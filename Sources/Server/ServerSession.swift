@@ -23,7 +23,7 @@ final class ServerSession {
     var control: (stream: QuicStream, sealed: ControlStream)?
     /// Of the client's program; known from its hello on.
     var software = ""
-    /// Who was let in, and may have so many flows.
+    /// Who was let in, for rules of the policy as well, and may have so many flows.
     var user: String?
     var maximumFlows = 0
     /// The connection is closed with this code once the client has the last message, or then.
@@ -45,6 +45,8 @@ final class ServerSession {
     var turnDeadline: Instant?
     /// The user's quota is spent: the session ends with the next turn.
     var isSpent = false
+    /// Flows that wait for a name, or dial its addresses.
+    var waitingForNames = 0
     /// Those of the flows that carry UDP, by their stream.
     var associations: [Int64: OutboundFlow] = [:]
     /// The one of the client's last datagram: they come in bursts.

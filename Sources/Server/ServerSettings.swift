@@ -13,6 +13,7 @@ public struct ServerSettings: Sendable {
     /// Name and version, told to clients.
     public var software = "penstock"
     public var policy = DialPolicy()
+    public var names = NameSettings()
     /// Keeps stateless resets valid over a restart: 32 bytes that only this server can know.
     public var resetKey: [UInt8]
     /// Keeps the tokens by which clients are known (RFC 9000, section 8.1.3) valid over a restart: 32 bytes that only this

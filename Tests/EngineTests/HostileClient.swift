@@ -13,6 +13,18 @@ final class HostileClient {
     static let address = Endpoint("192.0.2.1:40000")!
     static let serverAddress = Endpoint("192.0.2.2:4433")!
 
+    struct Attempt: Equatable {
+        var id: OutboundID
+        var destination: Endpoint
+        var time: Instant
+    }
+
+    struct Query: Equatable {
+        var id: NameQueryID
+        var name: String
+        var family: NameFamily
+    }
+
     let peer = RawPeer()
     let server: ServerEngine
     let connection: QuicConnection
@@ -20,6 +32,11 @@ final class HostileClient {
     let serverPool = BlockPool(byteLimit: 64 << 20)
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private(set) var dials: [OutboundID] = []
+    /// Those of TCP, with when they began.
+    private(set) var attempts: [Attempt] = []
+    /// Questions to the name servers.
+    private(set) var queries: [Query] = []
+    private(set) var datagramSockets: [OutboundID] = []
     private(set) var closes: [OutboundID] = []
     /// What the dialled sockets were given, when they take it.
     private(set) var written: [OutboundID: [UInt8]] = [:]
@@ -109,7 +126,14 @@ final class HostileClient {
 
     private func carryOut(_ action: ServerAction) {
         switch action {
-        case .dial(let id, _), .openDatagramSocket(let id, _): dials.append(id)
+        case .dial(let id, let destination):
+            dials.append(id)
+            attempts.append(Attempt(id: id, destination: destination, time: now))
+        case .openDatagramSocket(let id, _):
+            dials.append(id)
+            datagramSockets.append(id)
+        case .resolve(let id, let name, let family):
+            queries.append(Query(id: id, name: name.text, family: family))
         case .write(let id):
             guard socketsTake else { return }
             var bytes: [UInt8] = []

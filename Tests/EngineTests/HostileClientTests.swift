@@ -217,10 +217,11 @@ struct HostileClientTests {
 
     @Test(
         arguments: [
-            ([2, 3, 0, 3, 4, 97, 46, 98, 99, 0, 53], FlowReplyCode.addressTypeNotSupported),
+            ([2, 3, 0, 9, 4, 97, 46, 98, 99, 0, 53], FlowReplyCode.addressTypeNotSupported),
+            ([2, 3, 0, 3, 2, 46, 46, 0, 53], .hostUnreachable),
             ([2, 0x11, 0, 1, 203, 0, 113, 2, 0, 80], .commandNotSupported),
             ([2, 99, 0, 1, 203, 0, 113, 2, 0, 80], .commandNotSupported),
-            ([2, 1, 0, 3, 4, 97, 46, 98, 99, 0, 80], .addressTypeNotSupported),
+            ([2, 1, 0, 3, 4, 97, 46, 98, 99, 0, 0], .notAllowed),
             ([2, 1, 0, 9, 1, 2, 3, 4, 0, 80], .addressTypeNotSupported),
             ([2, 1, 0, 3, 2, 46, 46, 0, 80], .hostUnreachable),
             ([2, 1, 0, 1, 127, 0, 0, 1, 0, 80], .notAllowed),

@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import SimNet
+import TestSupport
 import Testing
 import Tunnel
 
@@ -38,6 +39,41 @@ struct LoginTests {
 
     private static func refusal(_ bytes: [UInt8]?) -> LoginRefusal? {
         if let bytes, case .denied(let refusal)? = try? LoginAnswer(parsing: bytes) { refusal } else { nil }
+    }
+
+    @Test func theProgramIsToldOfTheCertificate() throws {
+        let authority = TestAuthority()
+        let alice = try authority.client("alice")
+        let identity = try Certificates.valid.identity(clients: authority.rule(.optional))
+        let net = try Simulation(
+            seed: 1, configureClient: { $0.identity = alice.identity }, configureServer: { $0.identity = identity })
+        #expect(net.run { net.client.isConnected })
+        let certificate = try #require(net.logins.first?.certificate)
+        #expect(certificate.user == "alice" && certificate.serialNumber.count == 16)
+        let without = try Simulation(seed: 1, configureServer: { $0.identity = identity })
+        #expect(without.run { without.client.isConnected })
+        #expect(without.logins.count == 1 && without.logins.first?.certificate == nil)
+    }
+
+    @Test(arguments: ["alice", "bob"])
+    func theRulesOfThePolicyAskForTheUserThatWasLetIn(user: String) throws {
+        var rule = DialRule(.deny, name: "bob-stays-home")
+        rule.users = ["bob"]
+        let policy = DialPolicy(rules: [rule])
+        let net = try HostileClient { $0.policy = policy }
+        net.decision = .success(Admission(user: user))
+        // What the client calls itself does not count.
+        net.greet(user: Self.user)
+        let flow = net.flow()
+        net.peer.send(flow.sealed.sealedBytes(message: HostileClient.request("203.0.113.2:80")), on: flow.stream)
+        net.run()
+        #expect(net.dials.isEmpty == (user == "bob"))
+        if user == "bob" { #expect(net.reply(on: flow)?.code == .notAllowed) }
+        let named = net.flow()
+        let request = FlowRequest(.connect, to: .name(try DomainName("host.example"), port: 80)).encode()
+        net.peer.send(named.sealed.sealedBytes(message: request), on: named.stream)
+        net.run(for: .milliseconds(10))
+        #expect(net.queries.isEmpty == (user == "bob"))
     }
 
     @Test func anAdmissionLimitsTheFlows() throws {

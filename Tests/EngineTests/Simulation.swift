@@ -274,6 +274,9 @@ final class Simulation {
             let socket = SimSocket(id: id, service: service, connectsAt: now + delay)
             sockets[id] = socket
             allSockets.append(socket)
+        case .resolve(let id, _, _):
+            // A TUN knows no names.
+            server.resolved(id, .none, now: now)
         case .openDatagramSocket(let id, _):
             datagrams.open(id, server, now: now)
         case .write(let id):

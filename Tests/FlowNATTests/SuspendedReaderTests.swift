@@ -30,7 +30,7 @@ struct SuspendedReaderTests {
         #expect(pair.downloaded == 0 && (1..<Self.total).contains(buffered), "seed \(seed)")
         pair.run(for: Self.pause)
         let probes = pair.nat.counters.zeroWindowProbes - before.zeroWindowProbes
-        #expect((7...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
+        #expect((9...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
         let packets = pair.nat.counters.packetsOut - before.packetsOut
         #expect(uploads || packets <= 2 * Self.mostProbes, "seed \(seed): \(packets)")
         #expect(
@@ -54,7 +54,7 @@ struct SuspendedReaderTests {
         #expect(pair.uploaded >= pair.nat.settings.receiveWindow && pair.uploaded < Self.total, "seed \(seed)")
         pair.run(for: Self.pause)
         let probes = pair.peer.counters.windowProbes - probesBefore
-        #expect((7...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
+        #expect((9...Self.mostProbes).contains(probes), "seed \(seed): \(probes)")
         // Each is answered once, and nothing else is said; what came before the pause may still be answered.
         #expect(pair.nat.counters.packetsOut - before.packetsOut <= probes + 2, "seed \(seed)")
         #expect(pair.uploaded <= pair.nat.settings.receiveWindow + 32 && pair.state == .established, "seed \(seed)")

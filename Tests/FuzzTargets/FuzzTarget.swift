@@ -14,6 +14,12 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case datagrams
     /// Bytes as datagrams and the fragments that they come in.
     case fragments
+    /// Bytes as a request for a flow, and what a server does with its destination.
+    case requests
+    /// Bytes as what a stranger says on the control stream.
+    case handshake
+    /// Bytes as hello, welcome, requests, replies and control messages.
+    case messages
 
     public func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -24,6 +30,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .flows: fuzzFlows(bytes)
         case .datagrams: fuzzDatagrams(bytes)
         case .fragments: fuzzFragments(bytes)
+        case .requests: fuzzRequests(bytes)
+        case .handshake: fuzzHandshake(bytes)
+        case .messages: fuzzMessages(bytes)
         }
     }
 }
@@ -47,7 +56,7 @@ struct FuzzInput {
 
     /// The next bytes, as many as there are.
     mutating func slice(_ count: Int) -> UnsafeRawBufferPointer {
-        let end = min(bytes.count, position + count)
+        let end = position + min(bytes.count - position, count)
         defer { position = end }
         return UnsafeRawBufferPointer(rebasing: bytes[position..<end])
     }
@@ -59,7 +68,7 @@ func require(_ condition: Bool, _ message: @autoclosure () -> String) {
     if !condition { fatalError(message()) }
 }
 
-/// Numbers for `FlowNAT`'s secrets: the same each time, so that an input always does the same.
+/// Numbers for secrets: the same each time, so that an input always does the same.
 struct FixedNumbers: RandomNumberGenerator {
     private var state: UInt64 = 1
 

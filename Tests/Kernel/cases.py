@@ -79,8 +79,9 @@ def connections_over_a_bad_lan(bed, wide):
     count = 10_000 if wide else 2_000
     for family in (4, 6):
         bed.start_linkem(loss=3, delay=5, jitter=3, dup=2, seed=family)
-        # A FIN whose ACKs are lost comes again after seconds, and is to find TIME-WAIT.
-        bed.start_flowtun(flows=4_000, time_wait=6000)
+        # A FIN whose ACKs are lost comes again after seconds, and is to find TIME-WAIT: the fifth and the sixth time are
+        # seven seconds apart, the sixth and the seventh fourteen.
+        bed.start_flowtun(flows=4_000, time_wait=15_000)
         result = bed.load("churn", family=family, flows=400, count=count, bytes=5000, spread=10)
         counters = bed.expect_settled(60)
         expect(result["ok"] == count, f"{result['ok']} connections went as they should")

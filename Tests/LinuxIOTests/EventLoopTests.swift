@@ -68,6 +68,41 @@ private final class Recorder: EventHandler {
         #expect(recorder.calls.count == 2)
     }
 
+    /// A loop that is woken without end rests after each turn.
+    @Test func moderationSpacesTheTurns() throws {
+        let loop = try EventLoop()
+        let pipe = Pipe()
+        try loop.add(pipe.reader, Recorder())
+        loop.moderation = .milliseconds(5)
+        let start = MonotonicClock.now
+        var turns = 0
+        loop.run {
+            turns += 1
+            if turns > 20 { loop.stop() }
+            pipe.fill()
+            return nil
+        }
+        // The first two wake-ups tell that the loop is busy.
+        #expect(MonotonicClock.now - start >= .milliseconds(5) * 17)
+    }
+
+    /// It neither rests past a deadline nor before its first wake-up.
+    @Test func moderationKeepsDeadlines() throws {
+        let loop = try EventLoop()
+        let pipe = Pipe()
+        let recorder = Recorder()
+        try loop.add(pipe.reader, recorder)
+        loop.moderation = .seconds(100_000)
+        var turns = 0
+        loop.run {
+            turns += 1
+            if turns > 20 { loop.stop() }
+            pipe.fill()
+            return MonotonicClock.now + .milliseconds(1)
+        }
+        #expect(recorder.calls.count == 20)
+    }
+
     @Test func aHandlerMayRemoveAnotherWhoseEventIsInTheSameBatch() throws {
         let loop = try EventLoop()
         let pipes = [Pipe(), Pipe()]

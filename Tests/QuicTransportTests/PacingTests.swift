@@ -31,6 +31,31 @@ import Testing
         #expect(ends * 8 > 40_000_000, "and goes on, which it does only once the queue is gone: \(ends * 8) bit/s")
     }
 
+    /// What is sent beside a bulk transfer does not wait behind it: the path is full, and its queue is not.
+    @Test(arguments: [0.0, 0.01])
+    func noStandingQueue(loss: Double) throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(50), loss: loss, rate: 100_000_000, queueLimit: 1_250_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(160 << 20, seed: 9), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(3))
+        let before = pair.serverSide.receivedCount[stream.id] ?? 0
+        var roundTrips: [Interval] = []
+        for _ in 0..<80 {
+            pair.run(for: .milliseconds(100))
+            roundTrips.append(pair.client.statistics.smoothedRTT)
+        }
+        let rate = ((pair.serverSide.receivedCount[stream.id] ?? 0) - before) / 8 * 8
+        #expect(rate > 88_000_000, "\(rate) bit/s")
+        roundTrips.sort()
+        #expect(roundTrips[40] < .milliseconds(125), "the median of 100 ms and the queue: \(roundTrips[40])")
+        #expect(roundTrips[79] < .milliseconds(165), "the longest: \(roundTrips[79])")
+    }
+
     /// Over any ten milliseconds no more leaves than the rate allows, a batch and a millisecond ahead of time.
     @Test func noBurstsBeyondTheRate() throws {
         let pair = try Pair(FairnessTests.narrow)
@@ -48,6 +73,26 @@ import Testing
             let limit = rate * 0.011 + 10 * 1_452 + 3_000
             #expect(Double(after.bytesSent - before.bytesSent) <= limit)
         }
+    }
+
+    /// Handling may be put off by a fiftieth of the round trip, at most two milliseconds, and not at all on a short path.
+    @Test(arguments: [(1, 0), (5, 200), (20, 800), (200, 2_000)] as [(Int64, Int64)])
+    func moderationFollowsThePath(delay: Int64, moderation: Int64) throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(delay))
+        let pair = try Pair(options)
+        #expect(pair.client.moderation == .zero, "nothing is known of the path")
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(1 << 20, seed: 9), on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(10))
+        let difference = pair.client.moderation - .microseconds(moderation)
+        #expect(difference >= .zero && difference < .microseconds(10), "\(pair.client.moderation)")
+        #expect(try #require(pair.server).moderation >= pair.client.moderation - .microseconds(10))
+        pair.client.close(code: 0, message: "", now: pair.now)
+        #expect(pair.client.moderation == .zero)
     }
 
     /// Acknowledgements and the answers to probes do not wait for their turn.

@@ -11,6 +11,8 @@ final class Pair {
         var seed: UInt64 = 1
         var certificates = Certificates.valid
         var trust: ServerTrust?
+        var clients: ClientAuthorities?
+        var clientIdentity: ClientIdentity?
         var client = TransportSettings()
         var server = TransportSettings()
         var limits = QuicEndpoint.Limits()
@@ -58,7 +60,8 @@ final class Pair {
 
     static func makeEndpoint(_ options: Options, pool: BlockPool, seed: UInt64) throws -> QuicEndpoint {
         QuicEndpoint(
-            identity: try options.certificates.identity, settings: options.server, resetKey: options.resetKey,
+            identity: try options.certificates.identity(clients: options.clients), settings: options.server,
+            resetKey: options.resetKey,
             tokenSecret: options.tokenSecret, limits: options.limits, pool: pool,
             random: SeededRandom(seed: seed &+ 1000))
     }
@@ -68,8 +71,8 @@ final class Pair {
     ) throws -> QuicConnection {
         let trust = options.trust ?? .authorities(pem: options.certificates.authority, serverName: "server.test")
         return try QuicConnection.client(
-            to: serverAddress, local: local, trust: trust, settings: options.client, token: token,
-            pool: pool, random: SeededRandom(seed: options.seed &+ 2000), now: now)
+            to: serverAddress, local: local, trust: trust, identity: options.clientIdentity, settings: options.client,
+            token: token, pool: pool, random: SeededRandom(seed: options.seed &+ 2000), now: now)
     }
 
     // MARK: Steps

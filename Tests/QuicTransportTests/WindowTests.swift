@@ -22,6 +22,24 @@ import Testing
         #expect(pair.now - start < .milliseconds(1_100), "\(pair.now - start)")
     }
 
+    /// What is in flight lies in memory: a path that could hold more than there is gets less, and nobody goes without.
+    @Test func whatIsInFlightLeavesMemoryForOthers() throws {
+        var options = Pair.Options()
+        options.poolBytes = 12 << 20
+        options.link = LinkConditions(delay: .milliseconds(100))
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let streams = try (0..<3).map { _ in try #require(pair.client.openStream()) }
+        for stream in streams { pair.clientSide.send(Pair.pattern(48 << 20, seed: 4), on: stream, pair.client) }
+        pair.flush()
+        #expect(
+            pair.run(for: .seconds(120)) { pair in streams.allSatisfy { pair.serverSide.finished.contains($0.id) } })
+        #expect(pair.pool.refused == 0)
+        #expect(pair.pool.highWater * BlockPool.blockSize > 9 << 20, "it is used: \(pair.pool.highWater) blocks")
+        #expect(pair.pool.highWater <= pair.pool.limit)
+    }
+
     /// A reader that never reads holds what a window begins with, and no more.
     @Test func anUnreadStreamHoldsLittle() throws {
         let pair = try Pair()

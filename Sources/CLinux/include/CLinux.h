@@ -68,6 +68,8 @@ int clinux_set(int fd, clinux_option option, int value);
 int clinux_get(int fd, clinux_option option, int *value);
 /// SO_LINGER with zero seconds: close() then sends RST.
 int clinux_linger_zero(int fd);
+/// SO_BINDTODEVICE: packets leave by this interface alone, and none of another's are taken.
+int clinux_bind_to_device(int fd, const char *name);
 int clinux_listen(int fd, int backlog);
 int clinux_shutdown_write(int fd);
 ssize_t clinux_read(int fd, void *buffer, size_t count);
@@ -152,6 +154,8 @@ int clinux_epoll_modify(int epoll, int fd, uint64_t tag, uint32_t interest);
 int clinux_epoll_remove(int epoll, int fd);
 /// Waits for `nanoseconds`, for ever when negative. At most CLINUX_EVENT_LIMIT events; 0 also after a signal.
 int clinux_epoll_wait(int epoll, clinux_event *events, int64_t nanoseconds);
+// Sleeps until that time of CLOCK_MONOTONIC, in nanoseconds, or until a signal.
+void clinux_sleep_until(uint64_t nanoseconds);
 int clinux_eventfd(void);
 void clinux_eventfd_signal(int fd);
 void clinux_eventfd_drain(int fd);

@@ -19,13 +19,11 @@ struct ClientCommand: ParsableCommand {
     }
 
     func run() throws {
-        let configuration = try configuration()
+        let loaded = try options.config.map { try loadOrExit($0) as LoadedConfiguration<ClientConfiguration> }
+        let configuration = try loaded?.configuration ?? ImportedConfiguration(link: try source.read()).configuration
         startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ClientProgram(configuration, qlog: options.qlog).run()
-    }
-
-    private func configuration() throws -> ClientConfiguration {
-        guard let file = options.config else { return ImportedConfiguration(link: try source.read()).configuration }
-        return try loadOrExit { () throws(ConfigurationError) in try .load(file) }
+        let program = try ClientProgram(configuration, qlog: options.qlog)
+        program.reloading = loaded.map { Reloading($0, logLevelIsFixed: options.logLevel != nil) }
+        try program.run()
     }
 }

@@ -7,8 +7,12 @@ enum Role: String, CaseIterable, ExpressibleByArgument {
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Check a configuration file, or print an example.",
-        subcommands: [Check.self, Example.self])
+        commandName: "config", abstract: "Check a configuration file, or show what holds and what there is.",
+        discussion: """
+            Each setting can also be given by a variable of the environment, which comes before the file: PENSTOCK_ and \
+            the key in capitals, with _ for dots and hyphens, such as PENSTOCK_TUN_MTU for tun.mtu; docs/CONFIGURATION.md.
+            """,
+        subcommands: [Check.self, Default.self, Example.self, Show.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -19,10 +23,57 @@ struct ConfigCommand: ParsableCommand {
 
         func run() throws {
             switch role {
-            case .client: _ = try loadOrExit { () throws(ConfigurationError) in try ClientConfiguration.load(file) }
-            case .server: _ = try loadOrExit { () throws(ConfigurationError) in try ServerConfiguration.load(file) }
+            case .client:
+                let loaded = try loadOrExit(file) as LoadedConfiguration<ClientConfiguration>
+                try usable { () throws(RunError) in _ = try loaded.configuration.identity() }
+            case .server:
+                let loaded = try loadOrExit(file) as LoadedConfiguration<ServerConfiguration>
+                try usable { () throws(RunError) in _ = try loaded.configuration.identity() }
             }
             print("\(file): good")
+        }
+
+        /// Whether certificates and keys belong together, as the program will find at its start.
+        private func usable(_ body: () throws(RunError) -> Void) throws {
+            do {
+                try body()
+            } catch {
+                printError("\(file): \(error)")
+                throw ExitCode.badConfiguration
+            }
+        }
+    }
+
+    struct Default: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print every setting with its default and what it may be, as a file.")
+
+        @Argument(help: "client or server.") var role: Role
+
+        func run() {
+            switch role {
+            case .client: print(defaultsText(ClientConfiguration.self), terminator: "")
+            case .server: print(defaultsText(ServerConfiguration.self), terminator: "")
+            }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Print every setting as it holds, from the file, the environment or by default, and which of them.",
+            discussion: "Secrets are masked.")
+
+        @Argument(help: "The YAML configuration file.") var file: String
+        @Option(help: "client or server.") var role: Role
+
+        func run() throws {
+            let settings =
+                switch role {
+                case .client: (try loadOrExit(file) as LoadedConfiguration<ClientConfiguration>).settings
+                case .server: (try loadOrExit(file) as LoadedConfiguration<ServerConfiguration>).settings
+                }
+            print(effectiveText(settings, file: file), terminator: "")
         }
     }
 

@@ -11,8 +11,8 @@ struct Penstock: ParsableCommand {
             """,
         version: penstockVersion,
         subcommands: [
-            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PublicKeyCommand.self,
-            ConfigCommand.self, UserCommand.self, ShareCommand.self, ImportCommand.self, LoadCommand.self,
+            ServerCommand.self, ClientCommand.self, GenerateKeyCommand.self, PublicKeyCommand.self, PKICommand.self,
+            UserCommand.self, ShareCommand.self, ImportCommand.self, ConfigCommand.self, LoadCommand.self,
             VersionCommand.self,
         ])
 }

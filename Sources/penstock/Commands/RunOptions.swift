@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 
 /// The options that `server` and `client` share.
@@ -24,6 +25,18 @@ struct RunOptions: ParsableArguments {
 private let logLevels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// Loads a file with the environment's settings; prints its problems, and ends the program where it cannot be used.
+func loadOrExit<Configuration: ConfigurationFile>(
+    _ file: String
+) throws(ExitCode) -> LoadedConfiguration<Configuration> {
+    let environment = EnvironmentSettings(ProcessInfo.processInfo.environment)
+    let loaded = try loadOrExit { () throws(ConfigurationError) in
+        try LoadedConfiguration<Configuration>(file, environment: environment)
+    }
+    for warning in loaded.warnings { printError("\(warning)") }
+    return loaded
+}
 
 /// Runs `load`; prints every problem of a bad configuration and ends the program with its exit code.
 func loadOrExit<Configuration>(

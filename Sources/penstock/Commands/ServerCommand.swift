@@ -8,11 +8,10 @@ struct ServerCommand: ParsableCommand {
     func validate() throws { _ = try options.requiredConfig() }
 
     func run() throws {
-        let file = try options.requiredConfig()
-        let configuration =
-            try loadOrExit { () throws(ConfigurationError) in try .load(file) }
-            as ServerConfiguration
-        startLogging(level: options.logLevel ?? configuration.logLevel)
-        try ServerProgram(configuration, qlog: options.qlog).run()
+        let loaded = try loadOrExit(options.requiredConfig()) as LoadedConfiguration<ServerConfiguration>
+        startLogging(level: options.logLevel ?? loaded.configuration.logLevel)
+        let program = try ServerProgram(loaded.configuration, qlog: options.qlog)
+        program.reloading = Reloading(loaded, logLevelIsFixed: options.logLevel != nil)
+        try program.run()
     }
 }

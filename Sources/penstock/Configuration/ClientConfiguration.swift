@@ -13,6 +13,11 @@ struct ClientConfiguration: Sendable {
         case pin([UInt8])
     }
 
+    struct Certificate: Sendable {
+        var chain: LoadedFile
+        var privateKey: LoadedFile
+    }
+
     struct Tun: Sendable {
         var name = "penstock0"
         /// Bytes of an IP packet.
@@ -65,6 +70,8 @@ struct ClientConfiguration: Sendable {
     /// Name that the certificate must have, and that is sent in the TLS handshake.
     var serverName: String
     var trust: Trust
+    /// What the client shows a server that asks for a certificate.
+    var certificate: Certificate?
     /// The server's public key inside the tunnel.
     var serverKey: PublicKey
     /// The client's own; another one each time where nil.
@@ -80,28 +87,23 @@ struct ClientConfiguration: Sendable {
     var logLevel = Logger.Level.info
 }
 
-extension ClientConfiguration {
-    /// Reads and checks a file and the files that it names.
-    static func load(_ file: String) throws(ConfigurationError) -> ClientConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.readRoot(), document)
-    }
+extension ClientConfiguration: ConfigurationFile {
+    static var example: String { clientConfigurationExample }
 
-    /// The same for YAML text in memory; `file` stands in the messages, and its folder is where paths start.
-    static func parse(_ text: String, file: String) throws(ConfigurationError) -> ClientConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.composeRoot(text), document)
-    }
+    static let reloadable: Set<String> = [
+        "certificate-file", "log.level", "private-key-file", "reconnect", "rekey", "routes.capture", "routes.exclude",
+    ]
 
-    private static func read(
+    static func read(
         _ root: ConfigurationSection, _ document: ConfigurationDocument
     ) throws(ConfigurationError) -> ClientConfiguration {
         let server = root.required("server", .hostAndPort, sample: "vpn.example.org:4433")
         let serverName = root.optional("server-name", .hostName)
         let trust = Trust(root)
+        let certificate = Certificate(root)
         let serverKey = root.required(
             "server-key", .publicKey, sample: "BASE64, as 'penstock keygen' printed it on the server")
-        let key = root.has("key-file") ? root.privateKey("key-file", sample: "client.key") : nil
+        let key = root.optionalPrivateKey("key-file")
         let login = root.login()
         let cipher = root.value("cipher", .choice, default: CipherChoice.auto)
         let rekey = Rekey(root.section("rekey"))
@@ -119,7 +121,7 @@ extension ClientConfiguration {
             throw ConfigurationError(document.problems)
         }
         return ClientConfiguration(
-            server: server, serverName: serverName ?? server.host.description, trust: trust,
+            server: server, serverName: serverName ?? server.host.description, trust: trust, certificate: certificate,
             serverKey: serverKey, key: key, login: login, cipher: cipher, rekey: rekey, tun: tun, routes: routes,
             quic: quic, reconnect: reconnect, limits: limits, logLevel: logLevel)
     }
@@ -127,14 +129,14 @@ extension ClientConfiguration {
 
 extension ClientConfiguration.Trust {
     init?(_ root: ConfigurationSection) {
-        guard root.has("trust") else {
-            root.refuse("trust", "'trust' is missing", remedy: "add 'trust: { ca-file: ca.crt }'")
+        guard let section = root.optionalSection("trust") else {
+            if !root.has("trust") {
+                root.refuse("trust", "'trust' is missing", remedy: "add 'trust: { ca-file: ca.crt }'")
+            }
             return nil
         }
-        guard let section = root.optionalSection("trust") else { return nil }
         let pin = section.optional("pin", .pin)
-        let authority =
-            section.has("ca-file") ? section.pemFile("ca-file", label: "CERTIFICATE", sample: "ca.crt") : nil
+        let authority = section.optionalPEMFile("ca-file", label: "CERTIFICATE")
         section.refuseUnknownKeys()
         switch (section.has("ca-file"), section.has("pin")) {
         case (true, false):
@@ -150,6 +152,21 @@ extension ClientConfiguration.Trust {
             root.refuse("trust", "'trust' has neither 'ca-file' nor 'pin'", remedy: "add 'ca-file: ca.crt' to it")
             return nil
         }
+    }
+}
+
+extension ClientConfiguration.Certificate {
+    init?(_ root: ConfigurationSection) {
+        let chain = root.optionalPEMFile("certificate-file", label: "CERTIFICATE")
+        let privateKey = root.optionalPEMFile("private-key-file", label: "PRIVATE KEY", for: .ownerOnly)
+        let (one, other) = ("certificate-file", "private-key-file")
+        for (there, missing) in [(one, other), (other, one)] where root.has(there) && !root.has(missing) {
+            root.refuse(
+                there, "'\(there)' is there, and '\(missing)' is missing",
+                remedy: "add the file of the same 'penstock pki client'")
+        }
+        guard let chain, let privateKey else { return nil }
+        self.init(chain: chain, privateKey: privateKey)
     }
 }
 

@@ -22,16 +22,60 @@ final class ConfigurationDocument {
     /// Relative paths in the file start here; empty or ending with a slash.
     let folder: String
     private(set) var problems: [ConfigurationProblem] = []
+    /// Every setting that was asked for, in that order.
+    private(set) var settings: [SettingRecord] = []
+    private var places: [String: Int] = [:]
+    /// Settings that come before the file's.
+    let environment: EnvironmentSettings
 
-    init(file: String, exampleCommand: String = "penstock config example") {
+    init(
+        file: String, environment: EnvironmentSettings = EnvironmentSettings([:]),
+        exampleCommand: String = "penstock config example"
+    ) {
         self.file = file
+        self.environment = environment
         self.exampleCommand = exampleCommand
         folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? ""
     }
 
-    func note(_ message: String, remedy: String? = nil, key: String = "", at position: Position? = nil) {
+    func note(
+        _ message: String, remedy: String? = nil, key: String = "", at position: Position? = nil,
+        from source: SettingRecord.Source = .standard
+    ) {
+        let place: (file: String, position: Position?) =
+            if case .environment(let variable) = source { (variable, nil) } else { (file, position) }
         problems.append(
-            ConfigurationProblem(file: file, position: position, key: key, message: message, remedy: remedy))
+            ConfigurationProblem(
+                file: place.file, position: place.position, key: key, message: message, remedy: remedy))
+    }
+
+    // MARK: What was asked for
+
+    func record(_ setting: SettingRecord) {
+        guard places[setting.key] == nil else { return }
+        places[setting.key] = settings.count
+        settings.append(setting)
+    }
+
+    /// A list of sections, whose entries are recorded by themselves. The environment cannot set it.
+    func recordSections(_ key: String) {
+        record(SettingRecord(key: key, expected: "a list of sections", necessity: .optional))
+        if let (variable, _) = environment.value(of: key) {
+            note(
+                "'\(key)' is a list of sections, which the environment cannot set", remedy: "write it into \(file)",
+                key: key, from: .environment(variable))
+        }
+    }
+
+    func found(_ key: String, _ text: String, from source: SettingRecord.Source) {
+        guard let place = places[key] else { return }
+        settings[place].given = text
+        settings[place].source = source
+    }
+
+    func found(_ key: String, _ file: LoadedFile) {
+        guard let place = places[key] else { return }
+        settings[place].file = file
     }
 
     /// A path of the file, where a relative one starts at the file's folder.

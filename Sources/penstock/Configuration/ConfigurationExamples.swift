@@ -7,6 +7,8 @@ let clientConfigurationExample = """
     trust:                            # exactly one of the two
       ca-file: ca.crt                 # certificates of the authority that signed the server's
       # pin: "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="   # of the server's public key
+    # certificate-file: laptop.crt    # from 'penstock pki client', for a server that asks for it
+    # private-key-file: laptop.key    # mode 0600
     server-key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="   # the server's public key; 'penstock keygen' printed it
     # key-file: client.key            # from 'penstock keygen', mode 0600; another key each time when left out
     # login: { user: alice, password-file: password }   # for servers that ask for it; the file's mode is 0600
@@ -57,6 +59,12 @@ let serverConfigurationExample = """
     listen: "[::]:4433"               # UDP; [::] takes IPv4 as well
     certificate-file: server.crt      # PEM, the server's own certificate first
     private-key-file: server.key      # PEM, mode 0600
+
+    client-certificates:
+      demand: none                    # none, optional or required
+      # ca-file: pki/ca.crt           # who issues them; 'penstock pki client' does
+      # crl-file: pki/ca.crl          # what was revoked; read again within a second of every change
+
     key-file: tunnel.key              # from 'penstock keygen', mode 0600; clients have its public key
     ciphers: [aes-256-gcm, chacha20-poly1305]   # a client chooses one of these
     clients: []                       # who may come in: a line '- { name: laptop, key: BASE64 }' for each public key
@@ -78,10 +86,31 @@ let serverConfigurationExample = """
       timeout: 60s                    # for a destination to answer
       # source-ipv4: 203.0.113.7      # addresses that connections come from
       # source-ipv6: 2001:db8::7
-      # A destination is looked up in 'allow' first, then in 'deny', then in the built-in list, which refuses
-      # loopback, private, link-local, multicast and other special addresses. The first that covers it decides.
+      # interface: eth0               # the only interface that they use
+      # A destination is looked up in 'allow' first, then in 'deny', then in the rules. The first that covers it decides.
+      # What is left is refused if it is an address of this machine, or loopback, private, link-local, multicast or special
+      # in another way; only 'allow', and rules with 'to', open one of those.
       allow: []
       deny: []
+      rules: []
+      # - name: no-mail               # in logs and statistics; its number where nothing is said
+      #   action: deny                # deny or allow
+      #   ports: [25, 465, 587]       # or 8000-8999
+      #   protocol: tcp               # tcp or udp
+      # - action: deny                # example.org and all below it, where a client asks by name
+      #   domain: [.example.org]      # name, .name with all below it, *.name for what is below it alone
+      # - action: allow
+      #   to: [10.1.2.0/24]
+      #   user: [alice]
+
+    names:                            # of destinations: clients may ask for a name in place of an address
+      servers: []                     # such as 192.0.2.53; those of /etc/resolv.conf, as it is at start, when empty
+      timeout: 2s                     # for a name server to answer the first time
+      minimum-ttl: 5s                 # an answer is good for as long as it says, within these bounds
+      maximum-ttl: 1h
+      negative-ttl: 30s               # how long it is believed that there is no such name
+      entries: 8192                   # answers that are kept
+      queries: 1024                   # questions under way
 
     udp:
       idle-timeout: 5m                # of an association, after the client's last datagram

@@ -29,36 +29,73 @@ final class ConfigurationSection {
 
     /// A setting that must be there. `sample` is a value for the remedy.
     func required<Value>(_ key: String, _ kind: SettingKind<Value>, sample: String) -> Value? {
-        guard let node = node(key) else {
+        record(key, kind, necessity: .required)
+        guard let entry = entry(key) else {
             note("'\(name(key))' is missing", remedy: "add '\(key): \(sample)'", key: key, at: start)
             return nil
         }
-        return convert(node, kind, key)
+        return read(entry, kind, key)
     }
 
     /// A setting that may be left out.
     func optional<Value>(_ key: String, _ kind: SettingKind<Value>) -> Value? {
-        node(key).flatMap { convert($0, kind, key) }
+        record(key, kind, necessity: .optional)
+        return entry(key).flatMap { read($0, kind, key) }
     }
 
     /// A setting with a default.
     func value<Value>(_ key: String, _ kind: SettingKind<Value>, default fallback: Value) -> Value {
-        optional(key, kind) ?? fallback
+        record(key, kind, necessity: .standard(yamlScalar(kind.text(fallback))))
+        return entry(key).flatMap { read($0, kind, key) } ?? fallback
     }
 
     /// A list of settings with a default. Entries that appear twice are kept once.
     func list<Value: Hashable>(_ key: String, _ kind: SettingKind<Value>, default fallback: [Value]) -> [Value] {
-        guard let node = node(key) else { return fallback }
-        guard case .sequence(let sequence) = node else {
-            note("'\(name(key))' is not a list", remedy: "write [first, second]", key: key, at: node.position)
+        record(key, kind, isList: true, necessity: .standard(yamlList(fallback.map(kind.text))))
+        guard let entry = entry(key) else { return fallback }
+        let nodes: [Node]
+        switch (entry.source, entry.node) {
+        case (.environment, .scalar(let scalar)):
+            nodes = scalar.string.split(separator: ",").map { part in
+                Node(String(part.trimmingPrefix { $0 == " " }), Tag(.str), .doubleQuoted)
+            }
+        case (_, .sequence(let sequence)): nodes = Array(sequence)
+        default:
+            note(
+                "'\(name(key))' is not a list", remedy: "write [first, second]", key: key, at: entry.node.position,
+                from: entry.source)
             return fallback
         }
-        guard sequence.count <= Self.listLimit else {
-            note("'\(name(key))' has more than \(Self.listLimit) entries", key: key, at: node.position)
+        guard nodes.count <= Self.listLimit else {
+            note(
+                "'\(name(key))' has more than \(Self.listLimit) entries", key: key, at: entry.node.position,
+                from: entry.source)
             return fallback
         }
         var seen: Set<Value> = []
-        return sequence.compactMap { convert($0, kind, key) }.filter { seen.insert($0).inserted }
+        let values = nodes.compactMap { convert($0, kind, key, from: entry.source) }
+            .filter { seen.insert($0).inserted }
+        document.found(name(key), yamlList(values.map(kind.text)), from: entry.source)
+        return values
+    }
+
+    /// One setting, or a list of them; empty when it was left out. A list that is there has an entry: an empty one would
+    /// say nothing, and could be meant to say "none" or "any".
+    func values<Value: Hashable>(_ key: String, _ kind: SettingKind<Value>) -> [Value] {
+        guard let entry = entry(key) else {
+            record(key, kind, necessity: .optional)
+            return []
+        }
+        guard case .sequence(let sequence) = entry.node else {
+            record(key, kind, necessity: .optional)
+            return read(entry, kind, key).map { [$0] } ?? []
+        }
+        if sequence.isEmpty {
+            note(
+                "'\(name(key))' is empty; expected \(kind.expected)", remedy: "leave it out", key: key,
+                at: entry.node.position)
+        }
+        return list(key, kind, default: [])
     }
 
     /// A section below this one; an empty one when it was left out.
@@ -68,7 +105,11 @@ final class ConfigurationSection {
 
     /// A section below this one; nil when it was left out, or is not a section, which is noted.
     func optionalSection(_ key: String) -> ConfigurationSection? {
-        guard let node = node(key) else { return nil }
+        guard let node = node(key) else {
+            // All of it may come from the environment.
+            guard document.environment.mentions(section: name(key)) else { return nil }
+            return ConfigurationSection(document, path: name(key), pairs: [], at: start)
+        }
         if isEmptyScalar(node) {
             return ConfigurationSection(document, path: name(key), pairs: [], at: position(of: key))
         }
@@ -85,6 +126,7 @@ final class ConfigurationSection {
 
     /// A list of sections; nil when it was left out, or is not such a list, which is noted.
     func optionalSections(_ key: String) -> [ConfigurationSection]? {
+        document.recordSections(name(key))
         guard let node = node(key) else { return nil }
         guard case .sequence(let sequence) = node else {
             note(
@@ -112,9 +154,21 @@ final class ConfigurationSection {
         _ key: String, sample: String, limit: Int = 1 << 20, for audience: FileAudience = .anyone
     ) -> LoadedFile? {
         guard let text = required(key, .path, sample: sample) else { return nil }
+        return read(text, key, limit: limit, for: audience)
+    }
+
+    /// A file that a setting names, which may be left out.
+    func optionalFile(_ key: String, limit: Int = 1 << 20, for audience: FileAudience = .anyone) -> LoadedFile? {
+        guard let text = optional(key, .path) else { return nil }
+        return read(text, key, limit: limit, for: audience)
+    }
+
+    private func read(_ text: String, _ key: String, limit: Int, for audience: FileAudience) -> LoadedFile? {
         let path = document.resolve(text)
         do {
-            return LoadedFile(path: path, contents: try readFile(path, limit: limit, for: audience))
+            let file = LoadedFile(path: path, contents: try readFile(path, limit: limit, for: audience))
+            document.found(name(key), audience == .ownerOnly ? file.fingerprint : file)
+            return file
         } catch {
             let remedy =
                 switch error {
@@ -122,7 +176,7 @@ final class ConfigurationSection {
                 case .notFound where text != path: "relative paths start at the folder of this file"
                 case .notFound, .notAFile, .tooLarge, .system: nil as String?
                 }
-            note("'\(name(key))' names \(path): \(error)", remedy: remedy, key: key, at: node(key)?.position)
+            refuse(key, "'\(name(key))' names \(path): \(error)", remedy: remedy)
             return nil
         }
     }
@@ -137,11 +191,12 @@ final class ConfigurationSection {
 
     /// Notes a problem with the value of a key that was read before, or with its absence.
     func refuse(_ key: String, _ message: String, remedy: String? = nil) {
-        note(message, remedy: remedy, key: key, at: node(key)?.position ?? start)
+        let entry = entry(key)
+        note(message, remedy: remedy, key: key, at: entry?.node.position ?? start, from: entry?.source ?? .standard)
     }
 
-    /// Whether the file has the key.
-    func has(_ key: String) -> Bool { node(key) != nil }
+    /// Whether the file or the environment has the key.
+    func has(_ key: String) -> Bool { entry(key) != nil }
 
     /// The key with its sections, for messages.
     func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
@@ -162,7 +217,25 @@ final class ConfigurationSection {
         }
     }
 
-    private func convert<Value>(_ node: Node, _ kind: SettingKind<Value>, _ key: String) -> Value? {
+    private func record<Value>(
+        _ key: String, _ kind: SettingKind<Value>, isList: Bool = false, necessity: SettingRecord.Necessity
+    ) {
+        document.record(
+            SettingRecord(
+                key: name(key), expected: isList ? "a list; each \(kind.expected)" : kind.expected,
+                necessity: necessity, isSecret: kind.isSecret))
+    }
+
+    /// A scalar, which is kept with its source when it is good.
+    private func read<Value>(_ entry: Entry, _ kind: SettingKind<Value>, _ key: String) -> Value? {
+        guard let value = convert(entry.node, kind, key, from: entry.source) else { return nil }
+        document.found(name(key), yamlScalar(kind.text(value)), from: entry.source)
+        return value
+    }
+
+    private func convert<Value>(
+        _ node: Node, _ kind: SettingKind<Value>, _ key: String, from source: SettingRecord.Source
+    ) -> Value? {
         guard case .scalar(let scalar) = node else {
             let what =
                 switch node {
@@ -170,25 +243,45 @@ final class ConfigurationSection {
                 case .mapping: "a section"
                 case .scalar, .alias: "a reference"
                 }
-            note("'\(name(key))' is \(what); expected \(kind.expected)", key: key, at: node.position)
+            note("'\(name(key))' is \(what); expected \(kind.expected)", key: key, at: node.position, from: source)
             return nil
         }
         if isEmptyScalar(node) {
-            note("'\(name(key))' has no value; expected \(kind.expected)", key: key, at: node.position)
+            note("'\(name(key))' has no value; expected \(kind.expected)", key: key, at: node.position, from: source)
             return nil
         }
         switch kind.parse(scalar.string) {
         case .value(let value): return value
         case .refused(let reason):
             let because = reason.map { ", but \($0)" } ?? ""
-            let found = "'\(name(key))' is '\(printable(scalar.string))'\(because)"
-            note("\(found); expected \(kind.expected)", key: key, at: node.position)
+            let shown = kind.isSecret ? "wrong" : "'\(printable(scalar.string))'"
+            let found = "'\(name(key))' is \(shown)\(because)"
+            note("\(found); expected \(kind.expected)", key: key, at: node.position, from: source)
             return nil
         }
     }
 
-    private func note(_ message: String, remedy: String? = nil, key: String, at position: Position?) {
-        document.note(message, remedy: remedy, key: key.isEmpty ? path : name(key), at: position)
+    private func note(
+        _ message: String, remedy: String? = nil, key: String, at position: Position?,
+        from source: SettingRecord.Source = .standard
+    ) {
+        document.note(message, remedy: remedy, key: key.isEmpty ? path : name(key), at: position, from: source)
+    }
+
+    private struct Entry {
+        var node: Node
+        var source: SettingRecord.Source
+    }
+
+    /// What was said of a key: the environment comes before the file.
+    private func entry(_ key: String) -> Entry? {
+        let node = node(key)
+        if let (variable, text) = document.environment.value(of: name(key)) {
+            // In quotes, so that no text stands for "no value" but the empty one.
+            return Entry(
+                node: Node(text, Tag(.str), text.isEmpty ? .plain : .doubleQuoted), source: .environment(variable))
+        }
+        return node.map { Entry(node: $0, source: .file($0.position)) }
     }
 
     private func node(_ key: String) -> Node? {

@@ -1,4 +1,5 @@
 import Foundation
+import LinuxIO
 
 /// Why a file could not be read.
 enum FileReadError: Error, Hashable, Sendable {
@@ -41,11 +42,9 @@ func readFile(_ path: String, limit: Int, for audience: FileAudience = .anyone) 
         throw code == ENOENT || code == ENOTDIR ? .notFound : .system(String(cString: strerror(code)))
     }
     defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw .system(String(cString: strerror(errno))) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
-    let mode = status.st_mode & 0o7777
-    if case .ownerOnly = audience, mode & 0o077 != 0 { throw .exposed(mode: mode) }
+    guard let status = FileStatus(descriptor: descriptor) else { throw .system(String(cString: strerror(errno))) }
+    guard status.isRegular else { throw .notAFile }
+    if case .ownerOnly = audience, status.mode & 0o077 != 0 { throw .exposed(mode: status.mode) }
 
     var contents: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16_384)
@@ -67,6 +66,26 @@ enum FileWriteError: Error, Hashable, Sendable {
     case system(String)
 }
 
+/// Writes a file in place of another one, or a new one: readers see the old contents or the new ones, never a part, also
+/// after the machine has lost its power.
+func replaceFile(_ path: String, _ contents: [UInt8], mode: UInt32) throws(FileWriteError) {
+    let temporary = path + ".new"
+    // Left by a program that was killed.
+    unlink(temporary)
+    try writeNewSecretFile(temporary, contents)
+    let failure: Int32? =
+        if chmod(temporary, mode) != 0 || rename(temporary, path) != 0 { errno } else { nil }
+    if let failure {
+        unlink(temporary)
+        throw .system(String(cString: strerror(failure)))
+    }
+    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
+}
+
 /// Writes a new file that its owner alone can read. An existing file or link is never touched.
 func writeNewSecretFile(_ path: String, _ contents: [UInt8]) throws(FileWriteError) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -85,5 +104,10 @@ func writeNewSecretFile(_ path: String, _ contents: [UInt8]) throws(FileWriteErr
             throw .system(reason)
         }
         written += count
+    }
+    guard fsync(descriptor) == 0 else {
+        let reason = String(cString: strerror(errno))
+        unlink(path)
+        throw .system(reason)
     }
 }

@@ -1,19 +1,56 @@
 import Logging
 import Primitives
 import Sealing
+import Server
 
 /// What `penstock server` reads from its file, parsed and checked.
 struct ServerConfiguration: Sendable {
+    /// TLS certificates of clients.
+    struct ClientCertificates: Sendable {
+        enum Demand: String, CaseIterable, Sendable {
+            /// Clients are not asked for one.
+            case none
+            /// A client may come without one; what it shows must be good.
+            case optional
+            case required
+        }
+
+        var demand = Demand.none
+        /// Who may issue them; there unless the demand is none.
+        var authorities: LoadedFile?
+        /// What these have revoked.
+        var revocations: LoadedFile?
+    }
+
     struct Dial: Sendable {
         /// How long a destination may take to answer.
         var timeout = Interval.seconds(60)
         /// Addresses that the server's own connections come from; the kernel chooses where nil.
         var sourceIPv4: IPv4Address?
         var sourceIPv6: IPv6Address?
-        /// Destinations allowed although `deny` or the built-in list covers them.
+        /// The only interface that they use; any where nil.
+        var interface: String?
+        /// Destinations allowed although something that follows refuses them.
         var allow: [IPPrefix] = []
         /// Destinations refused on top of the built-in list (loopback, private, link-local, multicast, …).
         var deny: [IPPrefix] = []
+        /// Asked after these two, in their order.
+        var rules: [DialRule] = []
+    }
+
+    struct Names: Sendable {
+        /// Name servers; those of /etc/resolv.conf where there are none.
+        var servers: [Endpoint] = []
+        /// How long a name server may take.
+        var timeout = Interval.seconds(2)
+        /// Bounds of the time for which an answer is good.
+        var minimumLifetime = Interval.seconds(5)
+        var maximumLifetime = Interval.seconds(3_600)
+        /// How long it is believed that there is no such name.
+        var negativeLifetime = Interval.seconds(30)
+        /// Answers that are kept, and questions under way, of all loops.
+        var entries = 8_192
+        var queries = 1_024
     }
 
     struct KnownClient: Hashable, Sendable {
@@ -42,6 +79,7 @@ struct ServerConfiguration: Sendable {
     var listen: Endpoint
     var certificate: LoadedFile
     var privateKey: LoadedFile
+    var clientCertificates = ClientCertificates()
     /// By its public key clients know the server inside the tunnel.
     var key: KeyPair
     /// Those that a client may choose from.
@@ -49,6 +87,7 @@ struct ServerConfiguration: Sendable {
     /// Clients that may come in by their key alone.
     var clients: [KnownClient] = []
     var dial = Dial()
+    var names = Names()
     var udp = UDP()
     var quic = QuicSettings()
     /// Every new client proves its address by a Retry packet, not only when many arrive at once.
@@ -65,25 +104,23 @@ struct ServerConfiguration: Sendable {
     var logLevel = Logger.Level.info
 }
 
-extension ServerConfiguration {
-    /// Reads and checks a file and the files that it names.
-    static func load(_ file: String) throws(ConfigurationError) -> ServerConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.readRoot(), document)
-    }
+extension ServerConfiguration: ConfigurationFile {
+    static var example: String { serverConfigurationExample }
 
-    /// The same for YAML text in memory; `file` stands in the messages, and its folder is where paths start.
-    static func parse(_ text: String, file: String) throws(ConfigurationError) -> ServerConfiguration {
-        let document = ConfigurationDocument(file: file)
-        return try read(document.composeRoot(text), document)
-    }
+    static let reloadable: Set<String> = [
+        "certificate-file", "ciphers", "client-certificates", "clients", "dial", "drain-time", "limits.connections",
+        "limits.flows-per-connection",
+        "limits.udp-associations", "limits.udp-associations-per-connection", "log.level", "private-key-file",
+        "quic.always-retry", "udp",
+    ]
 
-    private static func read(
+    static func read(
         _ root: ConfigurationSection, _ document: ConfigurationDocument
     ) throws(ConfigurationError) -> ServerConfiguration {
         let listen = root.required("listen", .endpoint, sample: "\"[::]:4433\"")
         let certificate = root.pemFile("certificate-file", label: "CERTIFICATE", sample: "server.crt")
         let privateKey = root.pemFile("private-key-file", label: "PRIVATE KEY", sample: "server.key", for: .ownerOnly)
+        let clientCertificates = ClientCertificates(root.section("client-certificates"))
         let key = root.privateKey("key-file", sample: "tunnel.key")
         let ciphers = root.list("ciphers", .choice, default: CipherSetting.allCases)
         if ciphers.isEmpty, root.has("ciphers") {
@@ -91,6 +128,7 @@ extension ServerConfiguration {
         }
         let clients = root.knownClients()
         let dial = Dial(root.section("dial"))
+        let names = Names(root.section("names"))
         let udp = UDP(root.section("udp"))
         let quicSection = root.section("quic")
         let quic = QuicSettings(quicSection)
@@ -99,7 +137,7 @@ extension ServerConfiguration {
         let loops = root.optional("loops", .integer(1...64))
         let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
         let stateDirectory = root.directory("state-directory")
-        let users = root.optionalSection("users").flatMap(UserSettings.init)
+        let users = UserSettings(root.section("users"))
         let limits = Limits(root.section("limits"))
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()
@@ -108,10 +146,25 @@ extension ServerConfiguration {
             throw ConfigurationError(document.problems)
         }
         return ServerConfiguration(
-            listen: listen, certificate: certificate, privateKey: privateKey, key: key, ciphers: ciphers,
-            clients: clients, dial: dial, udp: udp, quic: quic, alwaysRetry: alwaysRetry, loops: loops,
-            drainTime: drainTime,
+            listen: listen, certificate: certificate, privateKey: privateKey, clientCertificates: clientCertificates,
+            key: key, ciphers: ciphers, clients: clients, dial: dial, names: names, udp: udp, quic: quic,
+            alwaysRetry: alwaysRetry, loops: loops, drainTime: drainTime,
             stateDirectory: stateDirectory, users: users, limits: limits, logLevel: logLevel)
+    }
+}
+
+extension ServerConfiguration.ClientCertificates {
+    init(_ section: ConfigurationSection) {
+        demand = section.value("demand", .choice, default: demand)
+        authorities = section.optionalPEMFile("ca-file", label: "CERTIFICATE")
+        revocations = section.optionalPEMFile("crl-file", label: "X509 CRL")
+        if demand != .none, !section.has("ca-file") {
+            section.refuse(
+                "ca-file",
+                "'\(section.name("demand"))' is \(demand.rawValue), and '\(section.name("ca-file"))' is missing",
+                remedy: "add 'ca-file: ca.crt' with the authority that issues clients' certificates")
+        }
+        section.refuseUnknownKeys()
     }
 }
 
@@ -120,8 +173,27 @@ extension ServerConfiguration.Dial {
         timeout = section.value("timeout", .duration(.seconds(1)...(.seconds(600))), default: timeout)
         sourceIPv4 = section.optional("source-ipv4", .ipv4Address)
         sourceIPv6 = section.optional("source-ipv6", .ipv6Address)
+        interface = section.optional("interface", .interfaceName)
         allow = section.list("allow", .prefix, default: allow)
         deny = section.list("deny", .prefix, default: deny)
+        rules = DialRule.read(section)
+        section.refuseUnknownKeys()
+    }
+}
+
+extension ServerConfiguration.Names {
+    init(_ section: ConfigurationSection) {
+        servers = section.list("servers", .nameServer, default: servers)
+        timeout = section.value("timeout", .duration(.milliseconds(100)...(.seconds(30))), default: timeout)
+        let lifetime = SettingKind.duration(.zero...(.seconds(86_400)))
+        minimumLifetime = section.value("minimum-ttl", lifetime, default: minimumLifetime)
+        maximumLifetime = section.value("maximum-ttl", lifetime, default: maximumLifetime)
+        negativeLifetime = section.value("negative-ttl", lifetime, default: negativeLifetime)
+        if minimumLifetime > maximumLifetime {
+            section.refuse("minimum-ttl", "'\(section.name("minimum-ttl"))' is above 'maximum-ttl'")
+        }
+        entries = section.value("entries", .integer(64...1_000_000), default: entries)
+        queries = section.value("queries", .integer(16...65_536), default: queries)
         section.refuseUnknownKeys()
     }
 }

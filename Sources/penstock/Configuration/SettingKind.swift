@@ -1,5 +1,6 @@
 import Logging
 import Primitives
+import QuicTransport
 import Sealing
 import Tunnel
 
@@ -13,15 +14,31 @@ struct SettingKind<Value> {
 
     /// Completes "expected …".
     let expected: String
+    /// The text that `parse` reads back as the value.
+    let text: (Value) -> String
     let parse: (String) -> Outcome
+    /// The value must not be shown: not in messages either.
+    var isSecret = false
 
-    init(expected: String, parse: @escaping (String) -> Outcome) {
+    init(
+        expected: String, text: @escaping (Value) -> String = { "\($0)" }, parse: @escaping (String) -> Outcome
+    ) {
         self.expected = expected
+        self.text = text
         self.parse = parse
     }
 
-    init(expected: String, convert: @escaping (String) -> Value?) {
-        self.init(expected: expected) { text in convert(text).map(Outcome.value) ?? .refused(because: nil) }
+    init(expected: String, text: @escaping (Value) -> String = { "\($0)" }, convert: @escaping (String) -> Value?) {
+        self.init(expected: expected, text: text) { text in
+            convert(text).map(Outcome.value) ?? .refused(because: nil)
+        }
+    }
+
+    /// The same, never to be shown.
+    var secret: SettingKind {
+        var kind = self
+        kind.isSecret = true
+        return kind
     }
 }
 
@@ -34,7 +51,8 @@ extension SettingKind where Value == Int {
 
     /// Bytes, such as `512MiB`. Units are B, KiB, MiB, GiB.
     static func size(_ range: ClosedRange<Int>) -> SettingKind {
-        SettingKind(expected: "a size from \(sizeText(range.lowerBound)) to \(sizeText(range.upperBound))") { text in
+        let expected = "a size from \(sizeText(range.lowerBound)) to \(sizeText(range.upperBound))"
+        return SettingKind(expected: expected, text: sizeText) { text in
             parseSize(text).flatMap { range.contains($0) ? $0 : nil }
         }
     }
@@ -57,7 +75,7 @@ extension SettingKind where Value == Interval {
     /// A length of time, such as `30s`. Units are ms, s, m, h.
     static func duration(_ range: ClosedRange<Interval>) -> SettingKind {
         let expected = "a time from \(durationText(range.lowerBound)) to \(durationText(range.upperBound)), such as 30s"
-        return SettingKind(expected: expected) { text in
+        return SettingKind(expected: expected, text: durationText) { text in
             parseDuration(text).flatMap { range.contains($0) ? $0 : nil }
         }
     }
@@ -73,7 +91,9 @@ extension SettingKind where Value: RawRepresentable & CaseIterable, Value.RawVal
     /// One word of a fixed list.
     static var choice: SettingKind {
         let names = Value.allCases.map(\.rawValue)
-        return SettingKind(expected: "one of " + names.joined(separator: ", ")) { text in Value(rawValue: text) }
+        return SettingKind(expected: "one of " + names.joined(separator: ", "), text: \.rawValue) { text in
+            Value(rawValue: text)
+        }
     }
 }
 
@@ -142,7 +162,7 @@ extension SettingKind where Value == IPv6Address {
 extension SettingKind where Value == [UInt8] {
     /// `sha256/` and the base64 of a SHA-256 hash.
     static var pin: SettingKind {
-        SettingKind(expected: "sha256/ and 44 characters of base64") { text in
+        SettingKind(expected: "sha256/ and 44 characters of base64", text: pinText) { text in
             guard text.hasPrefix("sha256/") else { return nil }
             return decodeBase64(String(text.dropFirst(7))).flatMap { $0.count == 32 ? $0 : nil }
         }

@@ -1,4 +1,5 @@
 import Primitives
+import Sealing
 
 /// A host name or address with a port, as in `vpn.example.org:4433` or `[2001:db8::1]:4433`.
 struct HostAndPort: Hashable, Sendable {
@@ -54,6 +55,9 @@ struct LoadedFile: Hashable, Sendable {
     /// Absolute path, or as the user gave it when the configuration file itself was given by a relative path.
     var path: String
     var contents: [UInt8]
+
+    /// All that is kept of a secret to tell whether it has changed: no more than that can be told by it.
+    var fingerprint: LoadedFile { LoadedFile(path: path, contents: DerivedSecret.fingerprint(of: contents)) }
 }
 
 extension LoadedFile: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

@@ -5,6 +5,17 @@ extension ConfigurationSection {
     /// A private key of the tunnel: one line of base64 for 32 bytes, as `penstock keygen` writes it.
     func privateKey(_ key: String, sample: String) -> KeyPair? {
         guard var file = file(key, sample: sample, limit: 4_096, for: .ownerOnly) else { return nil }
+        return keyPair(&file, key)
+    }
+
+    /// The same for a setting that may be left out.
+    func optionalPrivateKey(_ key: String) -> KeyPair? {
+        guard var file = optionalFile(key, limit: 4_096, for: .ownerOnly) else { return nil }
+        return keyPair(&file, key)
+    }
+
+    /// Wipes the contents of the file.
+    private func keyPair(_ file: inout LoadedFile, _ key: String) -> KeyPair? {
         defer { SecretBytes.wipe(&file.contents) }
         do {
             return try KeyPair(privateKeyBase64: String(decoding: file.contents, as: UTF8.self))
@@ -18,11 +29,18 @@ extension ConfigurationSection {
 
     /// `login: { user: alice, password-file: password }`, for servers that want it.
     func login() -> UserLogin? {
-        guard let section = optionalSection("login") else { return nil }
-        let user = section.required("user", .userName, sample: "alice")
-        let file = section.file("password-file", sample: "password", limit: 4_096, for: .ownerOnly)
+        let section = section("login")
+        let user = section.optional("user", .userName)
+        var passwordFile = section.optionalFile("password-file", limit: 4_096, for: .ownerOnly)
         section.refuseUnknownKeys()
-        guard let user, var file else { return nil }
+        let (one, other) = (("user", "alice"), ("password-file", "password"))
+        for (there, missing) in [(one, other), (other, one)] where section.has(there.0) && !section.has(missing.0) {
+            section.refuse(
+                there.0, "'\(section.name(there.0))' is there, and '\(section.name(missing.0))' is missing",
+                remedy: "add '\(missing.0): \(missing.1)'")
+        }
+        // Taken out, so that what is wiped has no other owner.
+        guard let user, var file = passwordFile.take() else { return nil }
         defer { SecretBytes.wipe(&file.contents) }
         let password = String(
             decoding: file.contents.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
@@ -36,7 +54,15 @@ extension ConfigurationSection {
 
     /// A PEM file that holds at least one block of the given label.
     func pemFile(_ key: String, label: String, sample: String, for audience: FileAudience = .anyone) -> LoadedFile? {
-        guard let file = file(key, sample: sample, for: audience) else { return nil }
+        file(key, sample: sample, for: audience).flatMap { checkedPEM($0, key, label) }
+    }
+
+    /// The same for a setting that may be left out.
+    func optionalPEMFile(_ key: String, label: String, for audience: FileAudience = .anyone) -> LoadedFile? {
+        optionalFile(key, for: audience).flatMap { checkedPEM($0, key, label) }
+    }
+
+    private func checkedPEM(_ file: LoadedFile, _ key: String, _ label: String) -> LoadedFile? {
         let text = String(decoding: file.contents, as: UTF8.self)
         let found = text.split(whereSeparator: \.isNewline).contains { line in
             line.hasPrefix("-----BEGIN ") && line.contains("\(label)-----")
@@ -44,7 +70,7 @@ extension ConfigurationSection {
         guard found else {
             refuse(
                 key, "'\(name(key))' names \(file.path), which is not a PEM file with a \(label.lowercased())",
-                remedy: "make one with certs/make-dev-certs, or convert it with openssl")
+                remedy: "make one with 'penstock pki', or convert it with openssl")
             return nil
         }
         return file

@@ -11,23 +11,34 @@ struct UserSettings: Hashable, Sendable {
 }
 
 extension UserSettings {
-    /// Nil where the database is not named, which is noted.
+    /// Nil without a database; that other settings are there then is noted.
     init?(_ section: ConfigurationSection) {
-        let database = section.required("database", .path, sample: "/var/lib/penstock/users.db")
-        required = section.list("require", .choice, default: [])
-        address = section.optional("address", .hostAndPort)
+        let database = section.directory("database")
+        let required: [LoginFactor] = section.list("require", .choice, default: [])
+        let address = section.optional("address", .hostAndPort)
         section.refuseUnknownKeys()
-        guard let database else { return nil }
-        self.database = section.resolve(database)
+        guard let database else {
+            if section.has("require") || section.has("address"), !section.has("database") {
+                section.refuse(
+                    "database", "'\(section.name("database"))' is missing, and without it there are no users",
+                    remedy: "add 'database: /var/lib/penstock/users.db'")
+            }
+            return nil
+        }
+        self.database = database
+        self.required = required
+        self.address = address
     }
 }
 
 extension ServerConfiguration {
     /// The database of users that a server's file names. Nothing else of the file is read: an administrator's command needs no key.
-    static func userDatabase(of file: String) throws(ConfigurationError) -> String {
-        let document = ConfigurationDocument(file: file)
+    static func userDatabase(
+        of file: String, environment: EnvironmentSettings
+    ) throws(ConfigurationError) -> String {
+        let document = ConfigurationDocument(file: file, environment: environment)
         let root = try document.readRoot()
-        let settings = root.optionalSection("users").flatMap(UserSettings.init)
+        let settings = UserSettings(root.section("users"))
         if settings == nil && document.problems.isEmpty {
             root.refuse(
                 "users", "'users' is missing", remedy: "add 'users: { database: /var/lib/penstock/users.db }'")

@@ -1,5 +1,7 @@
 import Foundation
+import LinuxIO
 import Logging
+import Synchronization
 
 /// Writes one line for each log entry to standard error.
 ///
@@ -14,8 +16,20 @@ struct StandardErrorLogHandler: LogHandler {
 
     let component: String
     let style: Style
-    var logLevel: Logger.Level
+    /// Of this handler alone, where somebody has set one.
+    private var ownLevel: Logger.Level?
     var metadata: Logger.Metadata = [:]
+
+    init(component: String, style: Style, logLevel: Logger.Level? = nil) {
+        self.component = component
+        self.style = style
+        ownLevel = logLevel
+    }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? currentLogLevel }
+        set { ownLevel = newValue }
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -76,12 +90,23 @@ struct StandardErrorLogHandler: LogHandler {
 /// Sends all loggers of the program to standard error; called once, before the first logger is made.
 func startLogging(level: Logger.Level) {
     let style: StandardErrorLogHandler.Style = standardErrorIsJournal() ? .journald : .stamped
-    LoggingSystem.bootstrap { label in StandardErrorLogHandler(component: label, style: style, logLevel: level) }
+    setLogLevel(level)
+    LoggingSystem.bootstrap { label in StandardErrorLogHandler(component: label, style: style) }
+}
+
+/// The level of all loggers, by its place among the levels: any thread may read and change it.
+private let sharedLevel = Atomic<Int>(Logger.Level.allCases.firstIndex(of: .info) ?? 0)
+
+private var currentLogLevel: Logger.Level { Logger.Level.allCases[sharedLevel.load(ordering: .relaxed)] }
+
+/// Changes the level of every logger, those that exist included.
+func setLogLevel(_ level: Logger.Level) {
+    sharedLevel.store(Logger.Level.allCases.firstIndex(of: level) ?? 0, ordering: .relaxed)
 }
 
 /// Whether the journal reads our standard error: `JOURNAL_STREAM` names its device and inode (systemd.exec(5)).
 private func standardErrorIsJournal() -> Bool {
     guard let stream = ProcessInfo.processInfo.environment["JOURNAL_STREAM"] else { return false }
-    var status = stat()
-    return fstat(FileHandle.standardError.fileDescriptor, &status) == 0 && stream == "\(status.st_dev):\(status.st_ino)"
+    guard let status = FileStatus(descriptor: FileHandle.standardError.fileDescriptor) else { return false }
+    return stream == "\(status.device):\(status.inode)"
 }

@@ -33,18 +33,26 @@ final class AssociationSockets {
     private let engine: ServerEngine
     private let loop: EventLoop
     private let receiver: DatagramReceiver
-    private let sourceIPv4: IPAddress
-    private let sourceIPv6: IPAddress
+    private var sourceIPv4: IPAddress
+    private var sourceIPv6: IPAddress
+    private var interface: String?
     private var sockets: [AssociationSocket?] = []
     private var unfinished: [AssociationSocket] = []
 
-    init(engine: ServerEngine, loop: EventLoop, sourceIPv4: IPv4Address?, sourceIPv6: IPv6Address?) throws(SystemError)
-    {
+    init(engine: ServerEngine, loop: EventLoop, dial: ServerConfiguration.Dial) throws(SystemError) {
         self.engine = engine
         self.loop = loop
-        self.sourceIPv4 = .v4(sourceIPv4 ?? IPv4Address(0))
-        self.sourceIPv6 = .v6(sourceIPv6 ?? IPv6Address(high: 0, low: 0))
+        sourceIPv4 = .v4(dial.sourceIPv4 ?? IPv4Address(0))
+        sourceIPv6 = .v6(dial.sourceIPv6 ?? IPv6Address(high: 0, low: 0))
+        interface = dial.interface
         receiver = try DatagramReceiver()
+    }
+
+    /// Where new sockets send from.
+    func setSources(_ dial: ServerConfiguration.Dial) {
+        sourceIPv4 = .v4(dial.sourceIPv4 ?? IPv4Address(0))
+        sourceIPv6 = .v6(dial.sourceIPv6 ?? IPv6Address(high: 0, low: 0))
+        interface = dial.interface
     }
 
     /// Sockets wait to be read on.
@@ -58,7 +66,7 @@ final class AssociationSockets {
     /// Opens a socket and tells the engine how that went.
     func open(_ id: OutboundID, isIPv4: Bool, now: Instant) {
         do {
-            let socket = try DatagramSocket(source: isIPv4 ? sourceIPv4 : sourceIPv6)
+            let socket = try DatagramSocket(source: isIPv4 ? sourceIPv4 : sourceIPv6, interface: interface)
             let association = AssociationSocket(id: id, socket: socket, sockets: self)
             // Never watched for writing: what does not fit into its buffer is lost.
             try loop.add(socket.descriptor, association, interest: .readable)

@@ -10,8 +10,11 @@ struct ClientList {
         names = Dictionary(clients.map { ($0.key, $0.name) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Nil for a key that is not in the list.
+    func name(of key: PublicKey) -> String? { names[key] }
+
     func decide(_ request: LoginRequest) -> Result<Admission, LoginRefusal> {
-        guard let name = names[request.key] else { return .failure(.wrongCredentials) }
+        guard let name = name(of: request.key) else { return .failure(.wrongCredentials) }
         return .success(Admission(user: name))
     }
 }

@@ -21,7 +21,9 @@ final class ClientProgram {
     /// Flows that one listing shows. It is written at once, and nothing else is done meanwhile.
     private static let listedFlows = 1_000
 
-    private let configuration: ClientConfiguration
+    private var configuration: ClientConfiguration
+    /// What SIGHUP does.
+    var reloading: Reloading<ClientConfiguration>?
     private let logger = Logger(label: "client")
     private let loop: EventLoop
     private let tun: TunDevice
@@ -61,7 +63,7 @@ final class ClientProgram {
                 bind: local, mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
         }
         let pool = BlockPool(byteLimit: configuration.limits.memory)
-        var settings = Self.settings(configuration, tun.offload)
+        var settings = try Self.settings(configuration, tun.offload)
         settings.transport.qlog = qlogMaker(qlog, side: "client")
         engine = ClientEngine(
             settings: settings, pool: pool, random: SystemRandom(), now: MonotonicClock.now)
@@ -82,7 +84,9 @@ final class ClientProgram {
             mark: routes.mark, rulePriority: routes.priority)
     }
 
-    private static func settings(_ configuration: ClientConfiguration, _ offload: TunOffload) -> ClientSettings {
+    private static func settings(
+        _ configuration: ClientConfiguration, _ offload: TunOffload
+    ) throws(RunError) -> ClientSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -90,6 +94,7 @@ final class ClientProgram {
             }
         var settings = ClientSettings(
             trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
+        settings.identity = try configuration.identity()
         settings.user = configuration.login
         settings.rekeyInterval = configuration.rekey.interval
         settings.rekeyBytes = UInt64(configuration.rekey.bytes)
@@ -117,6 +122,7 @@ final class ClientProgram {
         do {
             try loop.onSignal([Signals.interrupt, Signals.terminate]) { [unowned self] _ in stop() }
             try loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics() }
+            try loop.onSignal([Signals.hangup]) { [unowned self] _ in reload() }
             try loop.onSignal([Signals.user2]) { [unowned self] _ in logFlows() }
             sockets.onReadable = { [unowned self] in readSockets() }
             uplink = try UplinkWatch(loop: loop, mark: configuration.routes.mark) { [unowned self] in uplinkChanged($0)
@@ -163,6 +169,7 @@ final class ClientProgram {
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             loop.stop()
         }
+        loop.moderation = engine.moderation
         if tunHasMore || socketHasMore { return now }
         return earliest(engine.nextDeadline, sockets.nextDeadline)
     }
@@ -173,6 +180,15 @@ final class ClientProgram {
         stopDeadline = now + stopGrace
         logger.info("stopping")
         engine.stop(now: now)
+    }
+
+    private func reload() {
+        reloading?.reload(logger) { new in
+            let settings = try Self.settings(new, tun.offload)
+            try routing.change(capture: new.routes.capture, exclude: new.routes.exclude)
+            engine.reconfigure(settings)
+            configuration.routes = new.routes
+        }
     }
 
     // MARK: - TUN

@@ -7,6 +7,9 @@ import Server
 struct ServerFigures: Sendable {
     var counters = ServerCounters()
     var datagrams = ServerDatagramCounters()
+    /// Nil as long as no loop has been asked.
+    var dials: DialCounters?
+    var names = NameCounters()
     var datagramsDroppedForPath = 0
     var totals = ConnectionStatistics()
     var endpoint = QuicEndpoint.Counters()
@@ -17,6 +20,8 @@ struct ServerFigures: Sendable {
     mutating func add(_ other: ServerFigures) {
         counters.add(other.counters)
         datagrams.add(other.datagrams)
+        if dials == nil { dials = other.dials } else if let others = other.dials { dials?.add(others) }
+        names.add(other.names)
         datagramsDroppedForPath += other.datagramsDroppedForPath
         totals.add(other.totals)
         endpoint.add(other.endpoint)
@@ -60,6 +65,19 @@ struct ServerFigures: Sendable {
                 "datagrams_without_association": "\(datagrams.withoutAssociation)",
                 "datagrams_unsealable": "\(datagrams.unsealable)", "datagrams_replayed": "\(datagrams.replayed)",
             ])
+        logger.info(
+            "names",
+            metadata: [
+                "requests": "\(names.requests)", "queries": "\(names.queries)", "hits": "\(names.hits)",
+                "joined": "\(names.joined)", "unknown": "\(names.unknown)", "failed": "\(names.failed)",
+                "denied": "\(names.addressesDenied)", "refused": "\(names.refusedByLimit)",
+                "waiting_refused": "\(names.waitingRefusedByLimit)", "entries": "\(names.entries)",
+                "evicted": "\(names.evicted)", "open": "\(names.queriesOpen)", "attempts": "\(names.attempts)",
+                "attempts_beaten": "\(names.attemptsBeaten)",
+            ])
+        for (part, count) in dials?.list ?? [] {
+            logger.info("policy", metadata: ["by": "\(part)", "count": "\(count)"])
+        }
         for (client, figures) in connections {
             logger.info("connection", metadata: ["client": "\(client)", "figures": "\(figures)"])
         }

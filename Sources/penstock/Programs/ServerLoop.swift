@@ -14,11 +14,16 @@ final class ServerLoop {
     private static let listedConnections = 100
     /// Bytes read from a dialled socket at once.
     private static let readSize = 64 << 10
+    /// How often `onWatch` is called: what a file says holds within a second.
+    private static let watchInterval = Interval.milliseconds(500)
 
     let loop: EventLoop
     /// Loops that must have ended before this one may, since it takes the signals.
     var others = 0
-    private let configuration: ServerConfiguration
+    /// Looks after files, for the first loop alone.
+    var onWatch: (() -> Void)?
+    private var nextWatch = Instant(nanoseconds: 0)
+    private var configuration: ServerConfiguration
     private let logger = Logger(label: "server")
     private let socket: UDPSocket
     private let engine: ServerEngine
@@ -26,8 +31,15 @@ final class ServerLoop {
     private let vectors = IOVectors(capacity: 64)
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 16)
     private var sockets: [OutboundSocket?] = []
+    /// Attempts of flows to names: several of them may have one place in `sockets`, which belongs to the one that wins.
+    private var attempts: [OutboundID: OutboundSocket] = [:]
     private let associations: AssociationSockets
-    private let clients: ClientList
+    private let names: NameResolver
+    /// Only in the loop that hands them to the others.
+    var ownAddresses: OwnAddressWatch?
+    private var clients: ClientList
+    /// The sessions of those who are in the list.
+    private var listed: [SessionID: (key: PublicKey, name: String)] = [:]
     /// Decides about those who are not in the list; nil where nobody else may come in.
     private let desk: LoginDesk?
     private var socketHasMore = false
@@ -46,10 +58,13 @@ final class ServerLoop {
         loop = try EventLoop()
         engine = ServerEngine(
             settings: settings, pool: BlockPool(byteLimit: memory), random: SystemRandom(), now: MonotonicClock.now)
-        associations = try AssociationSockets(
-            engine: engine, loop: loop, sourceIPv4: configuration.dial.sourceIPv4,
-            sourceIPv6: configuration.dial.sourceIPv6)
+        associations = try AssociationSockets(engine: engine, loop: loop, dial: configuration.dial)
+        names = try NameResolver(
+            loop: loop, servers: configuration.names.servers, timeout: configuration.names.timeout)
         associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
+        names.onAnswer = { [unowned self] number, answer in
+            engine.resolved(NameQueryID(number: number), NameResult(answer), now: MonotonicClock.now)
+        }
         // Writable needs nothing here: every turn flushes.
         try loop.add(
             socket.descriptor, Handler { [unowned self] in if $0 != .writable { readSocket() } }, interest: .readable)
@@ -67,20 +82,32 @@ final class ServerLoop {
         associations.readUnfinished()
         let now = MonotonicClock.now
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
+        if let deadline = names.nextDeadline, deadline <= now { names.handleTimeout() }
+        ownAddresses?.readIfDue(now: now)
+        if let onWatch, nextWatch <= now {
+            nextWatch = now + Self.watchInterval
+            onWatch()
+        }
         carryOutActions()
         associations.sendAll(now: now)
         flush(now: now)
         // Sending makes room on streams whose sockets were not read.
         carryOutActions()
         flush(now: now)
+        if let moderation = engine.takeModeration() { loop.moderation = moderation }
         if engine.isDrained { stop() }
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
             if others == 0 { loop.stop() }
         }
-        return socketHasMore || associations.hasUnfinished ? now : engine.nextDeadline
+        if socketHasMore || associations.hasUnfinished { return now }
+        let deadline = earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
+        return onWatch == nil ? deadline : earliest(deadline, nextWatch)
     }
+
+    /// What the kernel delivers to this machine, which clients are not to dial.
+    func setOwnAddresses(_ addresses: PrefixSet) { engine.setOwnAddresses(addresses) }
 
     /// No new flows are taken, and old ones may go on for a while.
     /// - Returns: false when it had been asked for that before.
@@ -96,6 +123,24 @@ final class ServerLoop {
         stopDeadline = now + stopGrace
         engine.stop(now: now)
     }
+
+    /// Takes over what can change while the server runs.
+    func reconfigure(_ configuration: ServerConfiguration, _ settings: ServerSettings) {
+        self.configuration = configuration
+        associations.setSources(configuration.dial)
+        engine.reconfigure(settings, now: MonotonicClock.now)
+        clients = ClientList(configuration.clients)
+        sendStrangersAway()
+    }
+
+    /// Ends the sessions of clients that are not in the list any more, or have another name in it: rules go by names.
+    private func sendStrangersAway() {
+        for (id, client) in listed where clients.name(of: client.key) != client.name {
+            engine.kick(id, reason: "the list of clients has changed", now: MonotonicClock.now)
+        }
+    }
+
+    func replaceIdentity(_ identity: ServerIdentity) { engine.replaceIdentity(identity, now: MonotonicClock.now) }
 
     private func readSocket() {
         let now = MonotonicClock.now
@@ -114,8 +159,10 @@ final class ServerLoop {
         while let action = engine.nextAction() {
             switch action {
             case .login(let id, let request): decide(id, request)
-            case .loggedOut: break
+            case .loggedOut(let id): listed[id] = nil
             case .dial(let id, let destination): dial(id, destination)
+            case .resolve(let id, let name, let family):
+                names.ask(name.text, family == .v6 ? .ipv6 : .ipv4, query: id.number)
             case .openDatagramSocket(let id, let isIPv4): associations.open(id, isIPv4: isIPv4, now: MonotonicClock.now)
             case .write(let id): if let outbound = find(id) { write(outbound) }
             case .finishWriting(let id): find(id)?.socket.shutdownWrite()
@@ -143,14 +190,24 @@ final class ServerLoop {
                 metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
+        case .certificateRefused(let client, let name, let reason):
+            logger.warning(
+                "certificate refused", metadata: ["client": "\(client)", "name": "\(name)", "reason": "\(reason)"])
         case .disconnected(let client, let reason):
             logger.info("client gone", metadata: ["client": "\(client)", "reason": "\(reason)"])
+        case .denied(let client, let destination, let transport, let source):
+            logger.debug(
+                "denied",
+                metadata: [
+                    "client": "\(client)", "destination": "\(destination)", "protocol": "\(transport.rawValue)",
+                    "by": "\(source)",
+                ])
         }
     }
 
     private func decide(_ id: SessionID, _ request: LoginRequest) {
         let decision = clients.decide(request)
-        guard case .failure = decision, let desk else { return answer(id, decision) }
+        guard case .failure = decision, let desk else { return answer(id, decision, listedKey: request.key) }
         let place = Place(loop: self)
         let mailbox = loop.mailbox
         // An answer that finds the mailbox full is lost, and the engine asks the client to come later.
@@ -162,10 +219,14 @@ final class ServerLoop {
         unowned let loop: ServerLoop
     }
 
-    private func answer(_ id: SessionID, _ decision: Result<Admission, LoginRefusal>) {
+    /// - Parameter listedKey: the client's key where it is the list that decided.
+    private func answer(
+        _ id: SessionID, _ decision: Result<Admission, LoginRefusal>, listedKey: PublicKey? = nil
+    ) {
         let now = MonotonicClock.now
         switch decision {
-        case .success(let admission): engine.admit(id, admission, now: now)
+        case .success(let admission):
+            if engine.admit(id, admission, now: now), let listedKey { listed[id] = (listedKey, admission.user) }
         case .failure(let refusal): engine.refuse(id, refusal, now: now)
         }
     }
@@ -176,8 +237,8 @@ final class ServerLoop {
     // MARK: - Dialled sockets
 
     private func find(_ id: OutboundID) -> OutboundSocket? {
-        guard id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id else { return nil }
-        return outbound
+        if id.index < sockets.count, let outbound = sockets[id.index], outbound.id == id { return outbound }
+        return id.isAttempt ? attempts[id] : nil
     }
 
     private func dial(_ id: OutboundID, _ destination: Endpoint) {
@@ -185,19 +246,25 @@ final class ServerLoop {
             let source: IPAddress? =
                 destination.address.isIPv4
                 ? configuration.dial.sourceIPv4.map(IPAddress.v4) : configuration.dial.sourceIPv6.map(IPAddress.v6)
-            let socket = try TCPSocket.dial(destination, from: source)
+            let socket = try TCPSocket.dial(
+                destination, from: source, interface: configuration.dial.interface)
             let outbound = OutboundSocket(id: id, socket: socket, owner: self)
-            while sockets.count <= id.index { sockets.append(nil) }
-            sockets[id.index] = outbound
             try loop.add(socket.descriptor, outbound)
+            if id.isAttempt { attempts[id] = outbound } else { place(outbound) }
         } catch {
             logger.debug("dial failed", metadata: ["destination": "\(destination)", "error": "\(error)"])
             engine.dialFailed(id, DialFailure(NetworkFailure(errno: error.code)), now: MonotonicClock.now)
         }
     }
 
+    private func place(_ outbound: OutboundSocket) {
+        while sockets.count <= outbound.id.index { sockets.append(nil) }
+        sockets[outbound.id.index] = outbound
+    }
+
     func dialSucceeded(_ outbound: OutboundSocket) {
-        engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
+        let isTaken = engine.dialSucceeded(outbound.id, bound: outbound.socket.local, now: MonotonicClock.now)
+        if isTaken, attempts.removeValue(forKey: outbound.id) != nil { place(outbound) }
     }
 
     func dialFailed(_ outbound: OutboundSocket, errno: Int32) {
@@ -240,7 +307,7 @@ final class ServerLoop {
 
     private func close(_ outbound: OutboundSocket, reset: Bool) {
         loop.remove(outbound.socket.descriptor)
-        sockets[outbound.id.index] = nil
+        if attempts.removeValue(forKey: outbound.id) == nil { sockets[outbound.id.index] = nil }
         if reset {
             outbound.socket.reset()
         } else {
@@ -254,6 +321,8 @@ final class ServerLoop {
         var result = ServerFigures()
         result.counters = engine.counters
         result.datagrams = engine.datagramCounters
+        result.dials = engine.dialCounters
+        result.names = engine.currentNameCounters
         result.datagramsDroppedForPath = engine.datagramsDroppedForPath
         result.totals = engine.connectionTotals
         result.endpoint = engine.endpointCounters
@@ -262,6 +331,17 @@ final class ServerLoop {
             if result.connections.count < Self.listedConnections { result.connections.append((client, statistics)) }
         }
         return result
+    }
+}
+
+extension NameResult {
+    init(_ answer: NameResolver.Answer) {
+        self =
+            switch answer {
+            case .addresses(let addresses, let lifetime): .addresses(addresses, lifetime: lifetime)
+            case .none: .none
+            case .failed: .failed
+            }
     }
 }
 

@@ -24,9 +24,14 @@ final class ServerProgram {
         func run() { loop.run() }
     }
 
-    private let configuration: ServerConfiguration
+    private var configuration: ServerConfiguration
+    /// What SIGHUP does.
+    var reloading: Reloading<ServerConfiguration>?
+    /// The revocation list as it was last read.
+    private var revocationStamp: FileStatus?
     private let logger = Logger(label: "server")
     private let pin: [UInt8]
+    private let secret: [UInt8]
     private let sockets: [UDPSocket]
     /// The first one runs on the main thread and takes the signals.
     private let loops: [ServerLoop]
@@ -38,12 +43,16 @@ final class ServerProgram {
     init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
         do {
-            let identity = try ServerIdentity(
-                certificateChainPEM: configuration.certificate.contents,
-                privateKeyPEM: configuration.privateKey.contents)
+            revocationStamp = configuration.clientCertificates.revocations.flatMap { FileStatus(path: $0.path) }
+            let identity = try configuration.identity()
             pin = identity.pin
+            // Without a place to keep a secret, the private key stands in, which is secret, too.
+            secret =
+                if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
+                    configuration.privateKey.contents
+                }
             let count = configuration.loops ?? processorCount
-            var settings = try Self.settings(configuration, identity, loops: count)
+            var settings = Self.settings(configuration, identity, secret: secret, loops: count)
             raiseDescriptorLimit()
             sockets = try UDPSocket.steered(
                 bind: configuration.listen, count: count, offload: configuration.quic.offload.offload)
@@ -64,19 +73,16 @@ final class ServerProgram {
     }
 
     private static func settings(
-        _ configuration: ServerConfiguration, _ identity: ServerIdentity, loops: Int
-    ) throws(RunError) -> ServerSettings {
-        // Without a place to keep a secret, the private key stands in, which is secret, too.
-        let secret =
-            if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
-                configuration.privateKey.contents
-            }
+        _ configuration: ServerConfiguration, _ identity: ServerIdentity, secret: [UInt8], loops: Int
+    ) -> ServerSettings {
         var settings = ServerSettings(
             identity: identity, keyPair: configuration.key, resetKey: DerivedSecret.resetKey(from: secret))
         settings.tokenSecret = DerivedSecret.tokenSecret(from: secret)
         settings.ciphers = configuration.ciphers.map(\.cipher)
         settings.software = "penstock \(penstockVersion)"
-        settings.policy = DialPolicy(allow: configuration.dial.allow, deny: configuration.dial.deny)
+        settings.policy = DialPolicy(
+            allow: configuration.dial.allow, deny: configuration.dial.deny, rules: configuration.dial.rules)
+        configuration.names.apply(to: &settings.names)
         settings.maximumFlowsPerConnection = configuration.limits.flowsPerConnection
         settings.dialTimeout = configuration.dial.timeout
         settings.maximumAssociationsPerConnection = configuration.limits.associationsPerConnection
@@ -89,6 +95,8 @@ final class ServerProgram {
         settings.maximumConnections = share(configuration.limits.connections)
         settings.maximumAssociations = share(configuration.limits.associations)
         settings.maximumFlows = share(settings.maximumFlows)
+        settings.names.maximumEntries = share(settings.names.maximumEntries)
+        settings.names.maximumQueries = share(settings.names.maximumQueries)
         return settings
     }
 
@@ -102,8 +110,15 @@ final class ServerProgram {
             try first.loop.onSignal([Signals.interrupt]) { [unowned self] _ in stop(others) }
             try first.loop.onSignal([Signals.terminate]) { [unowned self] _ in drain(others) }
             try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
+            try first.loop.onSignal([Signals.hangup]) { [unowned self] _ in reload(others) }
+            first.onWatch = { [unowned self] in checkRevocations(others) }
             first.others = others.count
             let main = Remote(first)
+            // Before the first client can ask for anything.
+            first.ownAddresses = try OwnAddressWatch(loop: first.loop) { addresses in
+                first.setOwnAddresses(addresses)
+                for other in others { other.post { $0.setOwnAddresses(addresses) } }
+            }
             let all = [main] + others
             try desk?.start { item in
                 all.allSatisfy { $0.post { $0.kick(account: item.account, reason: item.reason) } }
@@ -147,6 +162,36 @@ final class ServerProgram {
         logger.info("stopping")
         loops[0].stop()
         for other in others { other.post { $0.stop() } }
+    }
+
+    // MARK: - Changes
+
+    private func reload(_ others: [Remote]) {
+        reloading?.reload(logger) { new in
+            let settings = Self.settings(new, try new.identity(), secret: secret, loops: loops.count)
+            configuration = new
+            loops[0].reconfigure(new, settings)
+            for other in others { other.post { $0.reconfigure(new, settings) } }
+        }
+    }
+
+    /// Reads the revocation list anew when its file was changed. A list that cannot be used changes nothing.
+    private func checkRevocations(_ others: [Remote]) {
+        guard let path = configuration.clientCertificates.revocations?.path else { return }
+        let stamp = FileStatus(path: path)
+        guard stamp != revocationStamp else { return }
+        revocationStamp = stamp
+        do {
+            var new = configuration
+            new.clientCertificates.revocations = LoadedFile(path: path, contents: try readFile(path, limit: 1 << 20))
+            let identity = try new.identity()
+            configuration = new
+            loops[0].replaceIdentity(identity)
+            for other in others { other.post { $0.replaceIdentity(identity) } }
+            logger.notice("revocation list read", metadata: ["file": "\(path)"])
+        } catch {
+            logger.error("the revocation list was not read, and the former one stays: \(path): \(error)")
+        }
     }
 
     // MARK: - Statistics

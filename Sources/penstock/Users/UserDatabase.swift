@@ -1,4 +1,5 @@
 import Foundation
+import LinuxIO
 import UserStore
 
 /// Why a database of users was not opened: what, where and what to do.
@@ -37,14 +38,14 @@ func openUserDatabase(
 private func checkUserDatabase(_ path: String, create: Bool) throws(UserDatabaseError) {
     let folder = (path as NSString).deletingLastPathComponent
     let place = folder.isEmpty ? "." : folder
-    var status = stat()
-    guard stat(place, &status) == 0 else {
+    guard let folderStatus = FileStatus(path: place) else {
         throw UserDatabaseError(
             "\(path): there is no folder \(place), or it cannot be read; make it: install -d -m 700 \(place)")
     }
-    guard status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0 else {
+    let stickyBit: UInt32 = 0o1000
+    guard folderStatus.mode & 0o022 == 0 || folderStatus.mode & stickyBit != 0 else {
         throw UserDatabaseError(
-            "\(path): others can write to its folder (mode 0\(String(status.st_mode & 0o7777, radix: 8))); "
+            "\(path): others can write to its folder (mode 0\(String(folderStatus.mode, radix: 8))); "
                 + "run: chmod go-w \(place)")
     }
     if create {
@@ -57,15 +58,12 @@ private func checkUserDatabase(_ path: String, create: Bool) throws(UserDatabase
             }
         }
     }
-    guard stat(path, &status) == 0 else {
-        throw errno == ENOENT
-            ? UserDatabaseError("\(path): there is no such file; 'penstock user add' makes it with its first user")
-            : UserDatabaseError("\(path): \(String(cString: strerror(errno)))")
+    guard let status = FileStatus(path: path) else {
+        throw UserDatabaseError("\(path): there is no such file; 'penstock user add' makes it with its first user")
     }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw UserDatabaseError("\(path): this is not a regular file") }
-    guard status.st_mode & 0o077 == 0 else {
+    guard status.isRegular else { throw UserDatabaseError("\(path): this is not a regular file") }
+    guard status.mode & 0o077 == 0 else {
         throw UserDatabaseError(
-            "\(path): others can read the file (mode 0\(String(status.st_mode & 0o7777, radix: 8))); run: chmod 600 \(path)"
-        )
+            "\(path): others can read the file (mode 0\(String(status.mode, radix: 8))); run: chmod 600 \(path)")
     }
 }

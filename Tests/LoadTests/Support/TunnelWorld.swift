@@ -158,7 +158,7 @@ final class TunnelWorld {
                 if let socket = sockets[id] { serve(id, socket) }
             case .close(let id, _): sockets[id] = nil
             // These tests carry no UDP; an association that has no socket ends by itself.
-            case .openDatagramSocket, .log, .loggedOut: break
+            case .openDatagramSocket, .resolve, .log, .loggedOut: break
             case .login(let id, _): server.admit(id, Admission(user: "load"), now: now)
             }
         }

@@ -5,10 +5,11 @@ import sys
 import datagrams
 import dialling
 import half_close
+import policy
 import resets
 import stalls
 
-CASES = {case.__name__: case for module in (datagrams, dialling, half_close, resets, stalls) for case in module.CASES}
+CASES = {case.__name__: case for module in (datagrams, dialling, half_close, policy, resets, stalls) for case in module.CASES}
 
 
 def main(arguments):

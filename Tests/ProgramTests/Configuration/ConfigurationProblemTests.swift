@@ -121,7 +121,7 @@ import Testing
         (
             "{ ca-file: tunnel.key }",
             "2:19: 'trust.ca-file' names tunnel.key, which is not a PEM file with a certificate; "
-                + "make one with certs/make-dev-certs, or convert it with openssl"
+                + "make one with 'penstock pki', or convert it with openssl"
         ),
         (
             "{ ca-file: none.crt }",

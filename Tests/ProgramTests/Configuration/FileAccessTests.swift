@@ -50,6 +50,28 @@ import Testing
                 == "c.yaml:4:38: 'login.password-file' names password, whose first line has more than 255 bytes")
     }
 
+    @Test func aLoginHasBothOfItsParts() throws {
+        try folder.write("password", "x", mode: 0o600)
+        #expect(
+            clientProblems(minimalClient + "login: { user: alice }\n", in: folder)
+                == "c.yaml:4:16: 'login.user' is there, and 'login.password-file' is missing; "
+                + "add 'password-file: password'")
+        #expect(
+            clientProblems(minimalClient + "login: { password-file: password }\n", in: folder)
+                == "c.yaml:4:25: 'login.password-file' is there, and 'login.user' is missing; add 'user: alice'")
+    }
+
+    /// What is kept to see whether a file has changed does not hold what a secret one says.
+    @Test func ofSecretFilesOnlyAFingerprintIsKept() throws {
+        try folder.write("s.yaml", minimalServer)
+        let records = { try LoadedConfiguration<ServerConfiguration>(folder("s.yaml")).settings }
+        let before = try #require(try records().first { $0.key == "key-file" }?.file)
+        let secret = try readFile(folder("tunnel.key"), limit: 64)
+        #expect(before.contents.count == 32 && before.contents != secret)
+        try folder.write("tunnel.key", publicKeyText, mode: 0o600)
+        #expect(try records().first { $0.key == "key-file" }?.file != before)
+    }
+
     @Test func theFileItself() throws {
         let load = { (name: String) in
             problems(in: folder) { () throws(ConfigurationError) in
@@ -98,11 +120,5 @@ import Testing
         #expect(throws: FileWriteError.system("No such file or directory")) {
             try writeNewSecretFile(folder("none/new.key"), [1])
         }
-    }
-
-    @Test func generatedKeysAreKeysAndDiffer() {
-        let keys = (0..<8).map { _ in generateKeyLine() }
-        #expect(Set(keys).count == 8)
-        #expect(keys.allSatisfy { decodeBase64($0)?.count == 32 })
     }
 }

@@ -25,7 +25,8 @@ import Testing
         #expect(s.ciphers == CipherSetting.allCases && s.clients.isEmpty)
         #expect(s.dial.timeout == .seconds(60))
         #expect(s.dial.sourceIPv4 == nil && s.dial.sourceIPv6 == nil)
-        #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty)
+        #expect(s.dial.allow.isEmpty && s.dial.deny.isEmpty && s.dial.rules.isEmpty && s.dial.interface == nil)
+        #expect(s.names.servers.isEmpty && s.names.timeout == .seconds(2))
         #expect(s.quic == QuicSettings())
         #expect(!s.alwaysRetry)
         #expect(s.drainTime == .seconds(5))
@@ -44,7 +45,10 @@ import Testing
                   - { name: laptop, key: \(publicKeyText) }
                   - { name: phone, key: \(publicKeyText.replacing("AAEC", with: "BBEC")) }
                 dial: { timeout: 5s, source-ipv4: 203.0.113.7, source-ipv6: "2001:db8::7",
-                        allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1] }
+                        allow: [10.1.0.0/16], deny: ["2001:db8::/32", 192.0.2.1], interface: eth0,
+                        rules: [{ action: deny, ports: 25 }] }
+                names: { servers: [192.0.2.53, "[2001:db8::53]:5353"], timeout: 1s, minimum-ttl: 1s, maximum-ttl: 2m,
+                         negative-ttl: 3s, entries: 100, queries: 50 }
                 quic: { always-retry: true, offload: off, congestion-control: reno }
                 udp: { idle-timeout: 2m, name-lookup-timeout: 5s }
                 drain-time: 0s
@@ -63,6 +67,11 @@ import Testing
         #expect(s.dial.sourceIPv6?.description == "2001:db8::7")
         #expect(s.dial.allow.map(\.description) == ["10.1.0.0/16"])
         #expect(s.dial.deny.map(\.description) == ["2001:db8::/32", "192.0.2.1/32"])
+        #expect(s.dial.interface == "eth0" && s.dial.rules.count == 1)
+        #expect(s.names.servers == [Endpoint("192.0.2.53:53")!, Endpoint("[2001:db8::53]:5353")!])
+        #expect(s.names.timeout == .seconds(1) && s.names.negativeLifetime == .seconds(3))
+        #expect(s.names.minimumLifetime == .seconds(1) && s.names.maximumLifetime == .seconds(120))
+        #expect([s.names.entries, s.names.queries] == [100, 50])
         #expect(s.alwaysRetry && s.quic.offload == .off && s.quic.congestionControl == .reno)
         #expect([s.limits.connections, s.limits.flowsPerConnection, s.limits.memory] == [1, 2, 2 << 30])
         #expect([s.limits.associations, s.limits.associationsPerConnection] == [4, 3])

@@ -37,8 +37,7 @@ struct ShareCommand: ParsableCommand {
     @Option(help: "The terminal's background.") var background = QRCode.Background.dark
 
     func run() throws {
-        let configuration =
-            try loadOrExit { () throws(ConfigurationError) in try .load(config) } as ServerConfiguration
+        let configuration = (try loadOrExit(config) as LoadedConfiguration<ServerConfiguration>).configuration
         var link = try link(configuration)
         guard let users = configuration.users else {
             printError("\(config): 'users' is missing; add 'users: { database: /var/lib/penstock/users.db }'")
@@ -92,11 +91,7 @@ struct ShareCommand: ParsableCommand {
     private func trust(_ configuration: ServerConfiguration) throws -> AccessLink.Trust {
         guard let caFile else {
             do {
-                return .pin(
-                    try ServerIdentity(
-                        certificateChainPEM: configuration.certificate.contents,
-                        privateKeyPEM: configuration.privateKey.contents
-                    ).pin)
+                return .pin(try configuration.identity().pin)
             } catch {
                 printError("\(configuration.certificate.path): \(error)")
                 throw ExitCode.failure

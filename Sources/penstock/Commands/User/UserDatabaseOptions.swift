@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import UserStore
 import Users
 
@@ -21,7 +22,10 @@ struct UserDatabaseOptions: ParsableArguments {
     func path() throws -> String {
         if let database { return database }
         guard let config else { throw ValidationError("--database or --config is missing.") }
-        return try loadOrExit { () throws(ConfigurationError) in try ServerConfiguration.userDatabase(of: config) }
+        let environment = EnvironmentSettings(ProcessInfo.processInfo.environment)
+        return try loadOrExit { () throws(ConfigurationError) in
+            try ServerConfiguration.userDatabase(of: config, environment: environment)
+        }
     }
 
     @discardableResult
