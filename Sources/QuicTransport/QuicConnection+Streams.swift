@@ -68,10 +68,17 @@ extension QuicConnection {
         stream.uncredited -= count
         guard isUsable else { return }
         if stream.receiveState == .open {
-            let growth = stream.window.passOn(count, now: latest) { roundTrip }
-            _ = ngtcp2_conn_extend_max_stream_offset(native, stream.id.rawValue, UInt64(count + growth))
+            let grant = stream.window.passOn(count, now: latest) { roundTrip }
+            _ = ngtcp2_conn_extend_max_stream_offset(native, stream.id.rawValue, UInt64(grant))
         }
         returnConnectionCredit(count)
+    }
+
+    /// Bounds what the peer may have on its way on all streams together, below the settings' `connectionWindow`. What it was
+    /// granted before stays granted: the window becomes smaller as it is used. It never becomes smaller than it began: ngtcp2
+    /// sends MAX_DATA when half of that is to be granted, so that below it the peer would wait for ever.
+    public func limitConnectionWindow(_ limit: Int) {
+        window.limit = min(max(limit, settings.startConnectionWindow), settings.connectionWindow)
     }
 
     /// The smoothed one, or what a connection begins with before it is known.
@@ -134,8 +141,8 @@ extension QuicConnection {
 
     func returnConnectionCredit(_ count: Int) {
         guard count > 0, isUsable else { return }
-        let growth = window.passOn(count, now: latest) { roundTrip }
-        ngtcp2_conn_extend_max_offset(native, UInt64(count + growth))
+        let grant = window.passOn(count, now: latest) { roundTrip }
+        ngtcp2_conn_extend_max_offset(native, UInt64(grant))
     }
 
     /// The connection ends: nothing is sent or delivered any more, and all memory goes back.

@@ -11,7 +11,9 @@ struct ReceiveWindow {
     static let growthRoundTrips: Int64 = 2
 
     private(set) var size: Int
-    private let limit: Int
+    /// Bytes that the window may grow to. A window above a limit that became lower shrinks to it: what is passed on is not
+    /// granted anew, since a grant cannot be taken back (RFC 9000, section 4.1).
+    var limit: Int
     /// Passed on since the last measurement began.
     private var passedOn = 0
     private var began: Instant
@@ -27,17 +29,21 @@ struct ReceiveWindow {
 
     /// Bytes were passed on.
     /// - Parameter roundTrip: asked for only when a measurement ends.
-    /// - Returns: bytes to grant on top of them.
+    /// - Returns: bytes to grant now.
     mutating func passOn(_ count: Int, now: Instant, roundTrip: () -> Interval) -> Int {
-        guard size < limit else { return 0 }
+        guard size < limit else {
+            let excess = min(count, size - limit)
+            size -= excess
+            return count - excess
+        }
         passedOn += count
-        guard passedOn >= size / Self.growthDivisor else { return 0 }
+        guard passedOn >= size / Self.growthDivisor else { return count }
         let isUsed = now - began <= roundTrip() * Self.growthRoundTrips
         passedOn = 0
         began = now
-        guard isUsed else { return 0 }
+        guard isUsed else { return count }
         let growth = min(size, limit - size)
         size += growth
-        return growth
+        return count + growth
     }
 }

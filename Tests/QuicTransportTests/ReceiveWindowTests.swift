@@ -16,7 +16,7 @@ import Testing
         var granted = 0
         while now < end {
             now = now + interval
-            granted += window.passOn(bytes, now: now) { roundTrip }
+            granted += window.passOn(bytes, now: now) { roundTrip } - bytes
         }
         return granted
     }
@@ -51,6 +51,16 @@ import Testing
         var window = ReceiveWindow(initial: 1 << 20, limit: 3 << 20, now: Instant(nanoseconds: 0))
         #expect(Self.grown(&window, bytes: 10 << 20, every: .milliseconds(1)) == 2 << 20)
         #expect(window.size == 3 << 20)
+    }
+
+    /// What is above a lower limit is not granted again; after that the window is as large as the limit, and it may grow anew.
+    @Test func shrinksToALowerLimit() {
+        var window = Self.window()
+        window.limit = 300_000
+        #expect(Self.grown(&window, bytes: 100_000, every: .milliseconds(1)) == 300_000 - (1 << 20))
+        #expect(window.size == 300_000)
+        window.limit = 600_000
+        #expect(Self.grown(&window, bytes: 100_000, every: .milliseconds(1)) == 300_000)
     }
 
     /// The round trip is asked for only when a quarter of the window has been passed on: it is not free.

@@ -53,6 +53,32 @@ import Testing
         #expect(pair.serverSide.receivedCount[stream.id] == TransportSettings.initialStreamWindow)
     }
 
+    /// The owner may hold the window of a connection below what the settings allow, at any time; never below what it began with.
+    @Test(arguments: [(20 << 20, 20 << 20), (1_000, TransportSettings.initialConnectionWindow)])
+    func theOwnerBoundsTheConnection(limit: Int, expected: Int) throws {
+        var options = Pair.Options()
+        options.server.connectionWindow = 40 << 20
+        options.poolBytes = 256 << 20
+        options.link = LinkConditions(delay: .milliseconds(50))
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        let streams = try (0..<8).map { _ in try #require(pair.client.openStream()) }
+        for stream in streams { pair.clientSide.send(Pair.pattern(24 << 20, seed: 4), on: stream, pair.client) }
+        pair.flush()
+        let received = { pair.serverSide.receivedCount.values.reduce(0, +) }
+        #expect(pair.run { _ in received() > 60 << 20 })
+        pair.server?.limitConnectionWindow(limit)
+        // What is above the limit is not granted again.
+        #expect(pair.run { _ in received() > 120 << 20 })
+        pair.serverSide.passesOn = false
+        pair.run(for: .milliseconds(1))
+        let before = received()
+        pair.run(for: .seconds(5))
+        let more = received() - before
+        #expect(more <= expected && more > expected / 4, "\(more) bytes came to readers that sleep")
+    }
+
     @Test func windowsStopAtTheirLimit() throws {
         var options = Pair.Options()
         options.server.streamWindow = 3 << 20
