@@ -39,6 +39,8 @@ final class OutboundFlow {
     @exclusivity(unchecked) var isWriting = false
     /// In the session's queue of those that wait for the user's rate.
     var waits = EachWay(up: false, down: false)
+    /// It stood first there, and may go before the others once.
+    var hasTurn = EachWay(up: false, down: false)
     /// Bytes of this flow in the user's sum of what is kept in memory.
     var noted = 0
     /// The program has a socket for this flow.

@@ -41,6 +41,17 @@ extension ServerEngine {
         flow.noted = held
     }
 
+    /// Bounds what the client may have on its way, by the user's share of memory: half of it for what comes up, in equal parts for
+    /// all sessions, though none has less than its first window. So what waits for a destination that does not read is held back at
+    /// the client, and no flow has to end for it.
+    func boundWindow(_ session: ServerSession) {
+        guard let account = session.account else { return }
+        let limit = account.bufferedBytes.limit.map { $0 / 2 / max(account.sessions.count, 1) }
+        guard session.windowLimit != limit else { return }
+        session.windowLimit = limit
+        session.connection.limitConnectionWindow(limit ?? .max)
+    }
+
     /// The same when nothing is kept any more.
     func forgetBuffered(_ flow: OutboundFlow) {
         guard flow.noted != 0 else { return }
@@ -48,8 +59,8 @@ extension ServerEngine {
         flow.noted = 0
     }
 
-    /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, so that there is nothing left but
-    /// to end the flow.
+    /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, one of those that every connection
+    /// begins with, so that there is nothing left but to end the flow.
     func mayKeep(_ flow: OutboundFlow) -> Bool {
         noteBuffered(flow)
         guard let account = flow.session.account, flow.noted > 0, account.bufferedBytes.isFull else { return true }
@@ -61,23 +72,32 @@ extension ServerEngine {
 
     /// Bytes that may be written to the socket now. With none, the flow waits for its turn.
     func roomToWrite(_ flow: OutboundFlow) -> Int {
-        guard let account = flow.session.account, account.up.isLimited else { return .max }
-        let room = account.up.room(now: last)
-        if room == 0 && !flow.queue.isEmpty { wait(flow, .up, until: account.up.opens(now: last)) }
+        guard let account = flow.session.account, account.up.isLimited, !flow.queue.isEmpty else { return .max }
+        let room = isNext(flow, .up) ? account.up.room(now: last) : 0
+        if room == 0 { wait(flow, .up, until: account.up.opens(now: last)) }
         return room
     }
 
     /// Bytes that the user's limits let be read from the socket now. With none, the flow waits for its turn.
     func roomOfUser(_ flow: OutboundFlow) -> Int {
         guard let account = flow.session.account else { return .max }
-        if account.bufferedBytes.isFull {
+        if account.bufferedBytes.isHalfFull {
             wait(flow, .down, until: last + Self.bufferPause)
             return 0
         }
         guard account.down.isLimited else { return .max }
-        let room = account.down.room(now: last)
+        let room = isNext(flow, .down) ? account.down.room(now: last) : 0
         if room == 0 { wait(flow, .down, until: account.down.opens(now: last)) }
         return room
+    }
+
+    /// Whether the flow need not stand behind others: it has its turn, or nobody waits.
+    private func isNext(_ flow: OutboundFlow, _ direction: Account.Direction) -> Bool {
+        guard !flow.hasTurn[direction] else {
+            flow.hasTurn[direction] = false
+            return true
+        }
+        return flow.session.waiting[direction].count == 0
     }
 
     /// Notes bytes of a stream that have passed.
@@ -90,7 +110,8 @@ extension ServerEngine {
     @inline(__always)
     func passes(_ count: Int, _ direction: Account.Direction, _ session: ServerSession) -> Bool {
         guard let account = session.account else { return true }
-        guard account.take(count, direction, now: last) else {
+        let streamsWait = session.waiting[direction].count > 0
+        guard account.take(count, direction, streamsWait: streamsWait, now: last) else {
             datagramCounters.droppedForRate += 1
             return false
         }
@@ -128,7 +149,7 @@ extension ServerEngine {
         guard let account = session.account else { return }
         guard !session.isSpent else { return kick(session.id, reason: "the quota of this month is spent", now: last) }
         giveTurn(session, .up, account.up.room(now: last) > 0, opens: account.up.opens(now: last))
-        if account.bufferedBytes.isFull {
+        if account.bufferedBytes.isHalfFull {
             giveTurn(session, .down, false, opens: last + Self.bufferPause)
         } else {
             giveTurn(session, .down, account.down.room(now: last) > 0, opens: account.down.opens(now: last))
@@ -141,6 +162,7 @@ extension ServerEngine {
             while let id = session.waiting[direction].popFirst() {
                 guard let flow = flow(id) else { continue }
                 flow.waits[direction] = false
+                flow.hasTurn[direction] = true
                 switch direction {
                 case .up: append(.write(id))
                 case .down: append(.read(id))

@@ -2,6 +2,7 @@ import Primitives
 import QuicTransport
 import Sealing
 import Tunnel
+import Users
 
 /// From the client's hello to the program's decision.
 extension ServerEngine {
@@ -38,6 +39,7 @@ extension ServerEngine {
         session.maximumFlows = min(admission.maximumFlows ?? most, most)
         session.user = admission.user
         session.seat = admission.seat
+        boundWindow(session)
         session.phase = .open
         counters.loginsAdmitted += 1
         let welcome = Welcome(maximumFlows: UInt32(clamping: session.maximumFlows), software: settings.software)

@@ -1,6 +1,7 @@
 import Primitives
 import Sealing
 import Tunnel
+import Users
 
 /// Destinations that are names: looked up, judged, dialled.
 ///

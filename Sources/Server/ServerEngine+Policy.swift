@@ -1,6 +1,7 @@
 import Primitives
 import QuicTransport
 import Tunnel
+import Users
 
 /// Where flows may go, and what is told of those that may not.
 extension ServerEngine {

@@ -142,6 +142,7 @@ extension ServerEngine {
     func extendCredit(_ flow: OutboundFlow) {
         let credit = flow.sealed.newCredit(held: flow.queue.count + flow.queue.staged)
         guard credit > 0 else { return }
+        boundWindow(flow.session)
         flow.session.connection.extendCredit(on: flow.stream, by: credit)
         markDirty(flow.session)
     }

@@ -43,6 +43,8 @@ final class ServerSession {
     /// Flows that wait until the user's rates let them go on, and when the next one gets its turn.
     var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
     var turnDeadline: Instant?
+    /// What `ServerEngine.boundWindow` has set.
+    var windowLimit: Int?
     /// The user's quota is spent: the session ends with the next turn.
     var isSpent = false
     /// Flows that wait for a name, or dial its addresses.

@@ -18,6 +18,9 @@ public final class Account: Sendable {
     /// Payload from the user, and to the user.
     public let up = RateGate(rate: nil)
     public let down = RateGate(rate: nil)
+    /// What datagrams may have of these while streams wait for them: half. They would leave streams nothing, which let them go first.
+    private let upBesideStreams = RateGate(rate: nil)
+    private let downBesideStreams = RateGate(rate: nil)
 
     private let sentUp = Atomic<Int>(0)
     private let sentDown = Atomic<Int>(0)
@@ -41,6 +44,8 @@ public final class Account: Sendable {
         bufferedBytes.set(limit: limits.bufferedBytes)
         up.set(rate: limits.rateUp)
         down.set(rate: limits.rateDown)
+        upBesideStreams.set(rate: limits.rateUp.map { $0 / 2 })
+        downBesideStreams.set(rate: limits.rateDown.map { $0 / 2 })
         let isChanged = rules.withLock { rules in
             guard rules != limits.destinations else { return false }
             rules = limits.destinations
@@ -75,12 +80,13 @@ public final class Account: Sendable {
     }
 
     /// A datagram, which passes whole or not at all.
+    /// - Parameter streamsWait: streams of the same session wait for this rate.
     /// - Returns: whether the rate lets it pass; then it is noted.
-    public func take(_ count: Int, _ direction: Direction, now: Instant) -> Bool {
+    public func take(_ count: Int, _ direction: Direction, streamsWait: Bool = false, now: Instant) -> Bool {
         let passes =
             switch direction {
-            case .up: up.take(count, now: now)
-            case .down: down.take(count, now: now)
+            case .up: (!streamsWait || upBesideStreams.take(count, now: now)) && up.take(count, now: now)
+            case .down: (!streamsWait || downBesideStreams.take(count, now: now)) && down.take(count, now: now)
             }
         guard passes else {
             dropped.wrappingAdd(1, ordering: .relaxed)

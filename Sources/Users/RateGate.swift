@@ -31,13 +31,15 @@ public struct RateGate: ~Copyable, Sendable {
 
     public var isLimited: Bool { cost.load(ordering: .relaxed) != 0 }
 
-    /// How many bytes may pass now: none while more than the burst is owed, and without a limit `Int.max`.
+    /// How many bytes of a stream may pass now, without a limit `Int.max`. None while less than half of the burst is free: those who
+    /// take each byte as it comes free would carry a few at a time, and leave nothing to those who wait (RFC 1122, section 4.2.3.3,
+    /// has the same of windows).
     public func room(now: Instant) -> Int {
         let cost = cost.load(ordering: .relaxed)
         guard cost != 0 else { return .max }
         let burst = Self.burst(cost)
         let owed = horizon.load(ordering: .relaxed).subtractingOrZero(now.nanoseconds)
-        guard owed < burst else { return 0 }
+        guard owed <= burst / 2 else { return 0 }
         return max(1, Int(clamping: ((burst - owed) << 16) / cost))
     }
 
@@ -56,7 +58,7 @@ public struct RateGate: ~Copyable, Sendable {
         return pass(Self.time(count, cost), limit: Self.burst(cost), now: now.nanoseconds)
     }
 
-    /// When it is worth while to ask for room again: half of the burst is free then. Not before `now`.
+    /// When there is room for a stream again. Not before `now`.
     public func opens(now: Instant) -> Instant {
         let cost = cost.load(ordering: .relaxed)
         guard cost != 0 else { return now }
