@@ -18,7 +18,6 @@ private-key-file: clients/$1.key}"
 
 # said NAME PATTERN COUNT: more than so many lines of this log match.
 said() { (($(grep -cE "$2" "$testbed_dir/$1.log") > $3)); }
-lines_of() { grep -cE "$2" "$testbed_dir/$1.log" || true; }
 
 case_certificate_of_a_client() {
     stop client

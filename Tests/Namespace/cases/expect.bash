@@ -24,3 +24,6 @@ exit_code_of() {
 }
 
 output() { cat "$testbed_dir/output"; }
+
+# lines_of NAME PATTERN: how many lines of this process's log match.
+lines_of() { { grep -cE "$2" "$testbed_dir/$1.log" || true; } | tail -n 1; }
