@@ -5,10 +5,10 @@ import Foundation
 ///
 /// Written as `scrypt:LN:R:P:SALT:HASH`, with N = 2^LN and base64.
 public struct PasswordHash: Hashable, Sendable {
-    /// What a guess costs. N = 2^15, r = 8, p = 1 takes 32 MiB and, measured on one core of a 2.6 GHz server, some 90 ms: several thousand
-    /// times as dear as a plain hash, and still ten logins a second on the one thread that checks them. OWASP's list of equal choices has
-    /// 2^17 with p = 1 and 2^15 with p = 3; a login limiter stands before this one, and 128 MiB for each login would be the better lever of
-    /// an attacker.
+    /// What a guess costs. N = 2^15, r = 8, p = 1 takes 32 MiB and a tenth of a second of one core or more: several thousand times as
+    /// dear as a plain hash, and still some ten logins a second on the one thread that checks them. OWASP's list of equal choices has
+    /// 2^17 with p = 1 and 2^15 with p = 3; a login limiter stands before this one, and 128 MiB for each login would be the better lever
+    /// of an attacker.
     public struct Cost: Hashable, Sendable {
         public var logN: Int
         public var r: Int

@@ -24,7 +24,7 @@ struct RekeyTests {
         let net = try Simulation(
             link: Self.lossy, seed: seed, configureClient: { Self.hurry(&$0, 100_000) },
             configureServer: { $0.rekeyBurst = 1_000 })
-        net.services[Endpoint(Self.web)!] = .source(2_000_000)
+        net.services[Endpoint(Self.web)!] = .source(4_000_000)
         let app = net.application(to: Self.web)
         var got = 0
         #expect(
@@ -32,7 +32,7 @@ struct RekeyTests {
                 got += app.read().count
                 return app.receivedFIN
             })
-        #expect(got == 2_000_000, "seed \(seed)")
+        #expect(got == 4_000_000, "seed \(seed)")
         #expect(net.client.counters.rekeys >= 5, "seed \(seed): \(net.client.counters.rekeys)")
         #expect(net.server.counters.rekeys >= net.client.counters.rekeys)
         #expect(net.client.counters.sealingFailures == 0 && net.server.counters.sealingFailures == 0)

@@ -12,7 +12,7 @@ import Tunnel
 public struct DialPolicy: Equatable, Sendable {
     /// The most rules, and the most prefixes of all of them.
     public static let maximumRules = 1_024
-    public static let maximumPrefixes = 65_536
+    public static let maximumPrefixes = 16_384
 
     /// Of the rules, in their order.
     public let ruleNames: [String]

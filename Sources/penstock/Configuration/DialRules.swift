@@ -31,7 +31,7 @@ extension DialRule {
         rule.domains = section.values("domain", .domainPattern)
         rule.ports = section.values("ports", .portRange)
         rule.transport = section.optional("protocol", SettingKind<DialTransport>.choice)
-        rule.users = section.values("user", .ruleLabel)
+        rule.users = section.values("user", .userName)
         section.refuseUnknownKeys()
         return action == nil ? nil : rule
     }

@@ -18,7 +18,7 @@ extension UserSettings {
         let address = section.optional("address", .hostAndPort)
         section.refuseUnknownKeys()
         guard let database else {
-            if section.has("require") || section.has("address"), !section.has("database") {
+            if !required.isEmpty || address != nil, !section.has("database") {
                 section.refuse(
                     "database", "'\(section.name("database"))' is missing, and without it there are no users",
                     remedy: "add 'database: /var/lib/penstock/users.db'")

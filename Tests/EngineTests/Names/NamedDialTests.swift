@@ -257,6 +257,21 @@ struct NamedDialTests {
         #expect(net.reply(on: second)?.code == .hostUnreachable)
     }
 
+    /// Every denial is counted; of a flood of them the log hears of some.
+    @Test func denialsInTheLogAreBounded() throws {
+        let net = try HostileClient()
+        net.greet()
+        for _ in 0..<300 {
+            let flow = net.flow()
+            net.peer.send(flow.sealed.sealedBytes(message: HostileClient.request("10.0.0.1:80")), on: flow.stream)
+        }
+        net.run(for: .milliseconds(100))
+        let told = net.notices.count { if case .denied = $0 { true } else { false } }
+        #expect(net.server.dialCounters.denied(as: .privateUse) == 300)
+        #expect(told >= ServerEngine.denialNoticeBurst)
+        #expect(told <= ServerEngine.denialNoticeBurst + ServerEngine.denialNoticesPerSecond)
+    }
+
     /// A new set of own addresses, or a new policy, holds at once for what is asked after it.
     @Test func whatChangesHoldsAtOnce() throws {
         let net = try HostileClient()

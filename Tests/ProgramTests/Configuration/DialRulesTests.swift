@@ -73,7 +73,7 @@ import Tunnel
             ("- { action: deny, ports: 1-2-3 }", "expected a port"),
             ("- { action: deny, ports: \"-\" }", "expected a port"),
             ("- { action: deny, protocol: icmp }", "expected one of tcp, udp"),
-            ("- { action: deny, user: \"a b\" }", "expected 1 to 64 characters without spaces"),
+            ("- { action: deny, user: \"a\\tb\" }", "expected a name of 1 to 255 bytes without control characters"),
             ("- { action: deny, port: 25 }", "unknown key 'port' in 'dial.rules[1]'; did you mean 'ports'?"),
             ("- { action: deny, name: x }\n    - { action: deny, name: x }", "two rules are named 'x'"),
             ("- deny", "'dial.rules[1]' is not a section"),
@@ -88,6 +88,17 @@ import Tunnel
         let full = (0..<DialPolicy.maximumRules).map { _ in line }.joined()
         #expect(problems(full) == "")
         #expect(problems(full + line).contains("has more than \(DialPolicy.maximumRules) entries"))
+    }
+
+    @Test func tooManyPrefixesAreRefused() {
+        func rule(_ prefixes: Range<Int>) -> String {
+            let list = prefixes.map { "'::\(String($0, radix: 16))'" }.joined(separator: ",")
+            return "    - action: deny\n      to: [\(list)]\n"
+        }
+        let full = (0..<4).map { rule(($0 * 4_096)..<($0 * 4_096 + 4_096)) }.joined()
+        #expect(DialPolicy.maximumPrefixes == 4 * 4_096)
+        #expect(problems(full) == "")
+        #expect(problems(full + rule(0..<1)).contains("more than \(DialPolicy.maximumPrefixes) prefixes"))
     }
 
     @Test func boundsOfLifetimesFit() {
