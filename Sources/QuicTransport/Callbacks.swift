@@ -135,9 +135,12 @@ extension QuicConnection {
         }
         guard state == .handshaking else { return 0 }
         state = .established
+        ngtcp2_conn_extend_max_offset(
+            native, UInt64(settings.startConnectionWindow - settings.firstConnectionWindow))
         events.append(.established)
         router?.handshakeEnded()
         leaveToken(for: arrivalPath.remote)
+        provenRemote = arrivalPath.remote
         return 0
     }
 
@@ -169,6 +172,7 @@ extension QuicConnection {
         guard isUsable, stream.receiveState == .open else { return }
         if bytes.count > 0 {
             stream.uncredited += bytes.count
+            keep(bytes.count)
             owner?.connection(self, received: bytes, on: stream)
         }
         if isLast, stream.receiveState == .open {

@@ -56,6 +56,7 @@ extension QuicConnection {
         case NGTCP2_PATH_VALIDATION_RESULT_SUCCESS:
             counters.pathsValidated += 1
             leaveToken(for: Endpoint(remote))
+            provenRemote = Endpoint(remote)
             if !isServer { events.append(.pathValidated(local: Endpoint(local))) }
         case NGTCP2_PATH_VALIDATION_RESULT_FAILURE:
             counters.pathsFailed += 1

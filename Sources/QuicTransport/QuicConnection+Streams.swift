@@ -68,6 +68,8 @@ extension QuicConnection {
         stream.uncredited -= count
         guard isUsable else { return }
         if stream.receiveState == .open {
+            // No stream alone may use up what all of them share.
+            stream.window.limit = min(settings.streamWindow, max(settings.startStreamWindow, window.size / 2))
             let grant = stream.window.passOn(count, now: latest) { roundTrip }
             _ = ngtcp2_conn_extend_max_stream_offset(native, stream.id.rawValue, UInt64(grant))
         }
@@ -75,8 +77,7 @@ extension QuicConnection {
     }
 
     /// Bounds what the peer may have on its way on all streams together, below the settings' `connectionWindow`. What it was
-    /// granted before stays granted: the window becomes smaller as it is used. It never becomes smaller than it began: ngtcp2
-    /// sends MAX_DATA when half of that is to be granted, so that below it the peer would wait for ever.
+    /// granted before stays granted: the window becomes smaller as it is used. It never becomes smaller than it began.
     public func limitConnectionWindow(_ limit: Int) {
         window.limit = min(max(limit, settings.startConnectionWindow), settings.connectionWindow)
     }
@@ -139,7 +140,18 @@ extension QuicConnection {
         if stream.queue.unread == 0 { schedule.addFirst(stream) } else { schedule.add(stream) }
     }
 
+    /// Bytes have come that the owner may keep for long. When readers that sleep hold half of the window, the others need
+    /// another one, as long as the limit allows.
+    @inline(__always)
+    func keep(_ count: Int) {
+        kept += count
+        guard kept > window.size / 2, isUsable else { return }
+        let growth = window.makeRoom()
+        if growth > 0 { ngtcp2_conn_extend_max_offset(native, UInt64(growth)) }
+    }
+
     func returnConnectionCredit(_ count: Int) {
+        kept -= count
         guard count > 0, isUsable else { return }
         let grant = window.passOn(count, now: latest) { roundTrip }
         ngtcp2_conn_extend_max_offset(native, UInt64(grant))

@@ -69,6 +69,10 @@ public final class QuicConnection {
     let link = ConnectionLink()
     /// How far the peer may send ahead on all streams together.
     var window: ReceiveWindow
+    /// Bytes of all streams that the owner has and has not passed on.
+    var kept = 0
+    /// See `validatedRemote`; nil before the handshake is complete.
+    var provenRemote: Endpoint?
     var datagrams: DatagramQueue
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
@@ -295,6 +299,9 @@ public final class QuicConnection {
 
 extension QuicConnection {
     public var remote: Endpoint { departurePath.remote }
+    /// The last address at which the peer has answered (RFC 9000, section 8). `remote` follows a packet before that, and anybody
+    /// can write an address into a packet.
+    public var validatedRemote: Endpoint { provenRemote ?? remote }
     public var local: Endpoint { departurePath.local }
 
     /// When `handleTimeout` is to be called next.

@@ -27,6 +27,15 @@ struct ReceiveWindow {
         began = now
     }
 
+    /// Half of the window is taken by bytes that are not passed on.
+    /// - Returns: bytes to grant now.
+    mutating func makeRoom() -> Int {
+        guard size < limit else { return 0 }
+        let growth = min(size, limit - size)
+        size += growth
+        return growth
+    }
+
     /// Bytes were passed on.
     /// - Parameter roundTrip: asked for only when a measurement ends.
     /// - Returns: bytes to grant now.

@@ -72,6 +72,10 @@ public struct TransportSettings: Sendable {
     public init() {}
 
     var startStreamWindow: Int { max(min(streamWindow, Self.initialStreamWindow), 0) }
+    /// What the handshake announces of it; the rest follows at once in MAX_DATA. ngtcp2 sends that frame when half of what the
+    /// handshake announced is to be granted, so with all of it there, a peer whose bytes wait for a few slow readers would have
+    /// up to half a window left to use and never hear of it again.
+    var firstConnectionWindow: Int { min(startConnectionWindow, Self.initialStreamWindow) }
     var startConnectionWindow: Int { max(min(connectionWindow, Self.initialConnectionWindow), 0) }
 
     /// Bytes that the library may hold.
@@ -115,7 +119,7 @@ extension TransportSettings {
     func makeTransportParameters() -> ngtcp2_transport_params {
         var native = ngtcp2_transport_params()
         ngtcp2_transport_params_default(&native)
-        native.initial_max_data = UInt64(startConnectionWindow)
+        native.initial_max_data = UInt64(firstConnectionWindow)
         native.initial_max_stream_data_bidi_local = UInt64(startStreamWindow)
         native.initial_max_stream_data_bidi_remote = UInt64(startStreamWindow)
         native.initial_max_streams_bidi = UInt64(max(maximumStreams, 0))

@@ -57,26 +57,56 @@ import Testing
     @Test(arguments: [(20 << 20, 20 << 20), (1_000, TransportSettings.initialConnectionWindow)])
     func theOwnerBoundsTheConnection(limit: Int, expected: Int) throws {
         var options = Pair.Options()
-        options.server.connectionWindow = 40 << 20
+        options.server.connectionWindow = 24 << 20
         options.poolBytes = 256 << 20
         options.link = LinkConditions(delay: .milliseconds(50))
         let pair = try Pair(options)
         try pair.connect()
         pair.serverSide.keepsBytes = false
         let streams = try (0..<8).map { _ in try #require(pair.client.openStream()) }
-        for stream in streams { pair.clientSide.send(Pair.pattern(24 << 20, seed: 4), on: stream, pair.client) }
+        for stream in streams { pair.clientSide.send(Pair.pattern(9 << 20, seed: 4), on: stream, pair.client) }
         pair.flush()
         let received = { pair.serverSide.receivedCount.values.reduce(0, +) }
-        #expect(pair.run { _ in received() > 60 << 20 })
+        #expect(pair.run { _ in received() > 20 << 20 })
         pair.server?.limitConnectionWindow(limit)
         // What is above the limit is not granted again.
-        #expect(pair.run { _ in received() > 120 << 20 })
+        #expect(pair.run { _ in received() > 40 << 20 })
         pair.serverSide.passesOn = false
         pair.run(for: .milliseconds(1))
         let before = received()
         pair.run(for: .seconds(5))
         let more = received() - before
         #expect(more <= expected && more > expected / 4, "\(more) bytes came to readers that sleep")
+    }
+
+    /// Readers that sleep hold what their streams began with. The connection's window makes room for others as long as it may.
+    @Test(arguments: [(128 << 20, 20 << 20), (17 << 20, 17 << 20)])
+    func sleepingReadersLeaveRoomForOthers(limit: Int, expected: Int) throws {
+        var options = Pair.Options()
+        options.server.connectionWindow = limit
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.keepsBytes = false
+        pair.serverSide.passesOn = false
+        for _ in 0..<20 {
+            pair.clientSide.send(
+                Pair.pattern(1 << 20, seed: 4), on: try #require(pair.client.openStream()), pair.client)
+        }
+        pair.flush()
+        pair.run(for: .seconds(5))
+        #expect(pair.serverSide.receivedCount.values.reduce(0, +) == expected)
+        // One that is awake takes everything.
+        let awake = try #require(pair.client.openStream())
+        pair.clientSide.send(Pair.pattern(3 << 20, seed: 4), on: awake, pair.client)
+        pair.flush()
+        let isThrough = pair.run(for: .seconds(10)) { pair in
+            if let server = pair.server, let stream = pair.serverSide.streams[awake.id] {
+                server.extendCredit(on: stream, by: .max)
+                pair.flush()
+            }
+            return pair.serverSide.receivedCount[awake.id] == 3 << 20
+        }
+        #expect(isThrough == (limit > expected))
     }
 
     @Test func windowsStopAtTheirLimit() throws {
