@@ -18,10 +18,8 @@ public struct LoadPlan: Sendable {
         self.target = target
     }
 
-    /// Flows of TCP that are open at once, at most.
-    public var streamFlows: Int {
-        workloads.reduce(0) { $0 + ($1.workload.kind == .udp ? 0 : $1.workload.flows) }
-    }
+    /// Flows that are open at once, at most.
+    public var flows: Int { workloads.reduce(0) { $0 + $1.workload.flows } }
 
     /// From the run's beginning to the end of the last workload.
     public var duration: Interval { workloads.map { $0.start + $0.duration }.max() ?? .zero }

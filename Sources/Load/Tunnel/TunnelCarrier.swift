@@ -1,8 +1,8 @@
 import Primitives
 import Tunnel
 
-/// Carries flows on one or several links to the same server, in turn.
-public final class TunnelCarrier: FlowCarrier {
+/// Carries flows and datagrams on one or several links to the same server, in turn.
+public final class TunnelCarrier: FlowCarrier, DatagramCarrier {
     public let links: [TunnelLink]
     private var turn = 0
 
@@ -14,10 +14,20 @@ public final class TunnelCarrier: FlowCarrier {
     public func open(_ flow: LoadFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
         -> any FlowChannel
     {
+        try nextLink().open(flow, to: destination, now: now)
+    }
+
+    public func open(_ flow: DatagramFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
+        -> any DatagramFlowChannel
+    {
+        try nextLink().open(flow, to: destination, now: now)
+    }
+
+    private func nextLink() throws(FlowFailure) -> TunnelLink {
         for _ in links {
             let link = links[turn % links.count]
             turn += 1
-            if link.isUp { return try link.open(flow, to: destination, now: now) }
+            if link.isUp { return link }
         }
         throw .tunnelLost
     }

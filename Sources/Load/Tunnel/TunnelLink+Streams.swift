@@ -1,5 +1,6 @@
 import Primitives
 import QuicTransport
+import Sealing
 import Tunnel
 
 /// What the transport tells the link of its streams.
@@ -13,17 +14,20 @@ extension TunnelLink: QuicConnectionOwner {
         _ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream
     ) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return receiveControl(bytes, on: stream) }
+        if let association = association(of: stream.id.rawValue) { return association.receive(bytes) }
         guard let channel = channel(of: stream) else { return connection.extendCredit(on: stream, by: bytes.count) }
         channel.receive(bytes)
     }
 
     public func connection(_ connection: QuicConnection, finishedReceiving stream: QuicStream) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return controlEnded() }
+        association(of: stream.id.rawValue)?.streamEnded()
         channel(of: stream)?.receiveEnd()
     }
 
     public func connection(_ connection: QuicConnection, wasReset stream: QuicStream, code: UInt64) {
         if stream.id.rawValue == TunnelProtocol.controlStream { return controlEnded() }
+        association(of: stream.id.rawValue)?.streamEnded()
         channel(of: stream)?.receiveReset(code: code)
     }
 
@@ -40,7 +44,10 @@ extension TunnelLink: QuicConnectionOwner {
         channel(of: stream)?.streamClosed()
     }
 
-    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {}
+    public func connection(_ connection: QuicConnection, receivedDatagram bytes: UnsafeRawBufferPointer) {
+        guard let stream = DatagramFormat.stream(of: bytes) else { return }
+        association(of: stream)?.receive(datagram: bytes)
+    }
 
     public func connectionCanOpenStreams(_ connection: QuicConnection) { startWaiting() }
 

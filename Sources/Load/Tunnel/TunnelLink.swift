@@ -33,6 +33,11 @@ public final class TunnelLink {
     /// By `context` of their streams.
     var channels: [TunnelChannel?] = []
     private var freePlaces: [Int] = []
+    /// By their streams.
+    private var associations: [Int64: TunnelDatagramChannel] = [:]
+    /// Where datagrams are opened, and put together for the stream.
+    let datagramMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
+    /// Flows and associations.
     private(set) var openChannels = 0
     /// Flows that the peer allows no stream for as yet.
     private var waiting: [TunnelChannel] = []
@@ -51,10 +56,12 @@ public final class TunnelLink {
         self.random = random
         last = now
         connection = try QuicConnection.client(
-            to: remote, local: local, trust: settings.trust, settings: settings.transport, pool: pool, random: random,
-            now: now)
+            to: remote, local: local, trust: settings.trust, identity: settings.identity, settings: settings.transport,
+            pool: pool, random: random, now: now)
         connection.owner = self
     }
+
+    deinit { datagramMemory.deallocate() }
 
     public var isUp: Bool {
         if case .up = phase { true } else { false }
@@ -176,12 +183,15 @@ public final class TunnelLink {
         phase = .lost
         events.append(.lost(reason))
         let all = channels.compactMap(\.self) + waiting
+        let allAssociations = associations.values
         channels = []
+        associations = [:]
         waiting = []
         starved = []
         retry = nil
         openChannels = 0
         for channel in all { channel.fail(.tunnelLost) }
+        for association in allAssociations { association.fail(.tunnelLost) }
     }
 
     func close(_ code: TunnelErrorCode, _ message: String) {
@@ -301,6 +311,30 @@ public final class TunnelLink {
         freePlaces.append(stream.context)
         stream.context = -1
     }
+
+    // MARK: - Associations
+
+    func open(_ flow: DatagramFlow, to destination: DestinationAddress, now: Instant) throws(FlowFailure)
+        -> TunnelDatagramChannel
+    {
+        last = now
+        guard case .up(let session, let maximumFlows) = phase else { throw .tunnelLost }
+        // Streams that the server does not allow yet are not waited for: datagrams would be late.
+        guard openChannels < maximumFlows, let stream = connection.openStream() else { throw .tooManyFlows }
+        let channel = TunnelDatagramChannel(
+            flow: flow, link: self, keys: session.keys, stream: stream, destination: destination)
+        associations[stream.id.rawValue] = channel
+        openChannels += 1
+        return channel
+    }
+
+    func forget(_ association: TunnelDatagramChannel) {
+        if associations.removeValue(forKey: association.stream.id.rawValue) != nil { openChannels -= 1 }
+    }
+
+    func association(of stream: Int64) -> TunnelDatagramChannel? { associations[stream] }
+
+    // MARK: - Streams
 
     func channel(of stream: QuicStream) -> TunnelChannel? {
         guard channels.indices.contains(stream.context), let channel = channels[stream.context],

@@ -7,6 +7,8 @@ import Tunnel
 public struct TunnelSettings: Sendable {
     public var transport = TransportSettings()
     public var trust: ServerTrust
+    /// What is shown to a server that asks for a certificate.
+    public var identity: ClientIdentity?
     public var serverKey: PublicKey
     public var keyPair: KeyPair
     public var user: UserLogin?

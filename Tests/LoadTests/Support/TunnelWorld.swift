@@ -25,6 +25,9 @@ final class TunnelWorld {
     private var up: [SimLink]
     private var down: [SimLink]
     private var sockets: [OutboundID: TargetSocket] = [:]
+    /// Sockets of associations, and what answers there by port.
+    private var datagramSockets: Set<OutboundID> = []
+    private var datagramTargets: [UInt16: DatagramTarget] = [:]
     /// Ports beyond those of the target refuse.
     private let first: UInt16 = SimTarget.first.port
     private let batch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
@@ -68,12 +71,16 @@ final class TunnelWorld {
     }
 
     /// Runs the workloads over all links, once these are up.
-    func run(_ workloads: [WorkloadPlan], port: UInt16? = nil, limit: Interval = .seconds(60)) -> [WorkloadResult] {
+    func run(
+        _ workloads: [WorkloadPlan], port: UInt16? = nil, name: DomainName? = nil, limit: Interval = .seconds(60)
+    ) -> [WorkloadResult] {
         #expect(run(until: { self.links.allSatisfy(\.isUp) }))
+        let carrier = TunnelCarrier(links: links)
+        let target: DestinationAddress =
+            name.map { .name($0, port: port ?? first) } ?? .endpoint(Endpoint(SimTarget.first.address, port ?? first))
         let engine = LoadEngine(
-            plan: LoadPlan(
-                workloads: workloads, target: .endpoint(Endpoint(SimTarget.first.address, port ?? first))),
-            carrier: TunnelCarrier(links: links), random: SeededRandom(seed: 3), now: now)
+            plan: LoadPlan(workloads: workloads, target: target), carrier: carrier, datagrams: carrier,
+            random: SeededRandom(seed: 3), now: now)
         #expect(run(engine, for: limit, until: { engine.isOver }))
         return engine.results(now: now)
     }
@@ -156,11 +163,24 @@ final class TunnelWorld {
             case .finishWriting(let id):
                 sockets[id]?.flow.finishReceiving()
                 if let socket = sockets[id] { serve(id, socket) }
-            case .close(let id, _): sockets[id] = nil
-            // These tests carry no UDP; an association that has no socket ends by itself.
-            case .openDatagramSocket, .resolve, .log, .loggedOut: break
+            case .close(let id, _):
+                sockets[id] = nil
+                datagramSockets.remove(id)
+            case .openDatagramSocket(let id, _):
+                datagramSockets.insert(id)
+                server.datagramSocketOpened(id, bound: nil, now: now)
+            // The one name that there is.
+            case .resolve(let id, _, let family):
+                let answer: NameResult =
+                    family == .v4 ? .addresses([SimTarget.first.address], lifetime: .seconds(60)) : .none
+                server.resolved(id, answer, now: now)
+            case .log, .loggedOut: break
             case .login(let id, _): server.admit(id, Admission(user: "load"), now: now)
             }
+        }
+        while let run = server.nextDatagrams() {
+            isBusy = true
+            answer(run)
         }
         while let out = server.nextBatch(into: batch, now: now) {
             isBusy = true
@@ -176,6 +196,24 @@ final class TunnelWorld {
         sockets[id] = socket
         server.dialSucceeded(id, bound: nil, now: now)
         serve(id, socket)
+    }
+
+    /// The target of the load takes datagrams, and answers.
+    private func answer(_ run: OutboundDatagrams) {
+        guard datagramSockets.contains(run.id) else { return }
+        let port = run.destination.port
+        let target =
+            datagramTargets[port]
+            ?? DatagramTarget(isEcho: port == first + TargetService.echo.rawValue, pattern: pattern)
+        datagramTargets[port] = target
+        // What is answered is sealed at once, so the outbox's memory may be read meanwhile.
+        for start in stride(from: 0, to: run.bytes.count, by: run.segmentSize) {
+            let end = min(start + run.segmentSize, run.bytes.count)
+            guard let answer = target.receive(UnsafeRawBufferPointer(rebasing: run.bytes[start..<end])) else {
+                continue
+            }
+            server.datagramReceived(run.id, from: run.destination, answer, now: now)
+        }
     }
 
     /// All that can pass between the server and one of its sockets.
@@ -208,8 +246,11 @@ final class TunnelWorld {
 
     /// What should be zero once all flows are over, by name.
     var leftovers: [String: Int] {
-        ["server flows": server.counters.flowsOpen, "sockets": sockets.count, "server blocks": serverPool.outstanding]
-            .merging(links.map(\.openChannels).enumerated().map { ("flows of link \($0)", $1) }) { $1 }
-            .filter { $0.value != 0 }
+        [
+            "server flows": server.counters.flowsOpen, "sockets": sockets.count + datagramSockets.count,
+            "server blocks": serverPool.outstanding,
+        ]
+        .merging(links.map(\.openChannels).enumerated().map { ("flows of link \($0)", $1) }) { $1 }
+        .filter { $0.value != 0 }
     }
 }

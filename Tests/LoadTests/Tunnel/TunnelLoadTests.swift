@@ -16,6 +16,7 @@ import Tunnel
         .requests(flows: 5, rate: nil, requestSize: 300, responseSize: 20_000),
         .requests(flows: 5, rate: 100, requestSize: 0, responseSize: 500),
         .churn(flows: 5, rate: 50, requestSize: 10, responseSize: 5_000), .idle(flows: 500, touch: .milliseconds(200)),
+        .udp(flows: 2, rate: 500, size: 500, echo: true),
     ]
 
     @Test(arguments: workloads, [1, 2] as [UInt64])
@@ -29,6 +30,51 @@ import Tunnel
         world.run(for: .seconds(5))
         #expect(world.leftovers == [:])
         #expect(world.events.count == 1, "connected, and nothing else")
+    }
+
+    /// Datagrams in the tunnel: small ones in QUIC datagrams, large ones as records on the stream.
+    @Test(arguments: [64, 1_100, 8_000], [true, false])
+    func datagramsArrive(size: Int, echo: Bool) throws {
+        let world = try TunnelWorld(
+            conditions: LinkConditions(delay: .milliseconds(5), rate: 50_000_000), connections: 2)
+        let plan = WorkloadPlan(.udp(flows: 3, rate: 300, size: size, echo: echo))
+        let result = try #require(world.run([plan]).first)
+        let datagrams = try #require(result.datagrams)
+        #expect(result.failures == [:] && result.wrongBytes == 0)
+        #expect(datagrams.sent == 300 && datagrams.received == 300 && datagrams.notSent == 0)
+        if echo { #expect(try #require(result.latency).p50 >= 9_900) }
+        world.run(for: .seconds(5))
+        #expect(world.leftovers == [:])
+    }
+
+    @Test func datagramsThatAreLostAreCounted() throws {
+        let world = try TunnelWorld(conditions: LinkConditions(delay: .milliseconds(5), loss: 0.1))
+        let result = try #require(world.run([WorkloadPlan(.udp(flows: 2, rate: 1_000, size: 200, echo: false))]).first)
+        let datagrams = try #require(result.datagrams)
+        #expect(result.failures == [:])
+        #expect((50...150).contains(datagrams.lost), "\(datagrams.lost) of 1 000")
+    }
+
+    /// The server looks the name up; datagrams never carry it.
+    @Test func datagramsToATargetWithAName() throws {
+        let world = try TunnelWorld()
+        let plan = WorkloadPlan(.udp(flows: 1, rate: 100, size: 64, echo: true))
+        let result = try #require(world.run([plan], name: try DomainName("target.example")).first)
+        #expect(result.failures == [:] && result.datagrams?.received == 100)
+    }
+
+    @Test func associationsThatAreRefused() throws {
+        let none = try TunnelWorld(configureServer: { $0.maximumAssociationsPerConnection = 1 })
+        let plan = WorkloadPlan(.udp(flows: 2, rate: 100, size: 64, echo: true))
+        let result = try #require(none.run([plan]).first)
+        #expect(result.failures["too-many-flows"] ?? 0 > 0 && result.failures["no-answer"] == 1)
+        #expect(result.flows.completed == 1)
+        // Nothing comes back from where the policy lets nothing go.
+        let denied = try TunnelWorld(configureServer: {
+            $0.policy = DialPolicy(allow: [], deny: [IPPrefix("192.0.2.0/24")!])
+        })
+        let refused = try #require(denied.run([plan]).first)
+        #expect(refused.failures["not-allowed"] ?? 0 > 0 && refused.datagrams?.received == 0)
     }
 
     @Test func allAtOnceOnTwoConnections() throws {

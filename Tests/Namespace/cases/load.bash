@@ -66,6 +66,20 @@ case_load_quic() {
     load_holds quic-bulk-down '[.processes[].name] == ["load", "server"] and all(.processes[]; .cpuSeconds > 0 and .residentPeak > 1000000)'
 }
 
+case_load_quic_datagrams() {
+    local way=(--via quic --config "$testbed_dir/client.yaml" --workload udp --duration 2s)
+    start_target
+    load in_client quic-udp "${way[@]}" --rate 2000 --flows 4
+    load_holds quic-udp "$all_good"
+    load_holds quic-udp '.workloads[0].datagrams | .sent == 4000 and .lost < 40 and .duplicated == 0'
+    load in_client quic-udp-sink "${way[@]}" --rate 2000 --echo false
+    load_holds quic-udp-sink '.workloads[0].datagrams | .sent == 4000 and .received > 3900'
+    # Larger than a packet: on the stream. The target's own answers are never fragmented, so it only counts.
+    load in_client quic-udp-large "${way[@]}" --rate 100 --size 8000B --echo false
+    load_holds quic-udp-large "$all_good"
+    load_holds quic-udp-large '.workloads[0].datagrams | .sent == 200 and .received == 200'
+}
+
 # The programs of an ordinary application: through the TUN.
 case_load_tun() {
     local before after

@@ -75,8 +75,10 @@ struct LoadRunCommand: ParsableCommand {
         let client = try config.map { file in
             try loadOrExit { () throws(ConfigurationError) in try ClientConfiguration.load(file) }
         }
-        if via != .tcp, let udp = workloads.first(where: { $0.workload.kind == .udp }) {
-            printError("workload '\(udp.name)' sends datagrams, which need --via tcp: plain sockets carry them")
+        if case .socks5 = via, let udp = workloads.first(where: { $0.workload.kind == .udp }) {
+            printError(
+                "workload '\(udp.name)' sends datagrams, which a SOCKS5 proxy does not carry here; use --via tcp or quic"
+            )
             throw ExitCode.badConfiguration
         }
         startLogging(level: logLevel)

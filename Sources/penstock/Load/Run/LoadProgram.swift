@@ -57,7 +57,7 @@ final class LoadProgram {
     private let resolver = Resolver()
     private var tunnel: TunnelGroup?
     private var sockets: SocketCarrier?
-    private var datagrams: PlainDatagramCarrier?
+    private var plainDatagrams: PlainDatagramCarrier?
     private var engine: LoadEngine?
     private var watches: [ProcessWatch] = []
     private var nextWatch: Instant?
@@ -82,7 +82,7 @@ final class LoadProgram {
                     + "raise the limit (ulimit -n, LimitNOFILE), or choose fewer flows")
         }
         if options.via == .quic, let client = options.client {
-            tunnel = TunnelGroup(client, count: options.connections, flows: plan.streamFlows, loop: loop)
+            tunnel = TunnelGroup(client, count: options.connections, flows: plan.flows, loop: loop)
         }
     }
 
@@ -109,7 +109,7 @@ final class LoadProgram {
         let now = MonotonicClock.now
         tunnel?.turn(now: now)
         sockets?.turn(now: now)
-        datagrams?.turn(now: now)
+        plainDatagrams?.turn(now: now)
         followTunnel(now: now)
         if let engine {
             if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
@@ -122,7 +122,7 @@ final class LoadProgram {
             if tunnel?.isBlocked == true, now < stopDeadline { return stopDeadline }
             loop.stop()
         }
-        if tunnel?.hasMore == true || sockets?.hasMore == true || datagrams?.hasMore == true { return now }
+        if tunnel?.hasMore == true || sockets?.hasMore == true || plainDatagrams?.hasMore == true { return now }
         var deadline = earliest(engine?.nextDeadline, tunnel?.nextDeadline)
         if engine != nil { deadline = earliest(deadline, earliest(nextWatch, options.isQuiet ? nil : live?.next)) }
         return deadline
@@ -163,12 +163,14 @@ final class LoadProgram {
         let proxy: Endpoint? = if case .socks5 = options.via { found } else { nil }
         let sockets = SocketCarrier(loop: loop, proxy: proxy)
         self.sockets = sockets
-        if proxy == nil { datagrams = PlainDatagramCarrier(loop: loop) }
-        begin(on: sockets, target: proxy == nil ? .endpoint(found) : nil)
+        if proxy == nil { plainDatagrams = PlainDatagramCarrier(loop: loop) }
+        begin(on: sockets, plainDatagrams, target: proxy == nil ? .endpoint(found) : nil)
     }
 
     /// - Parameter found: the target, where it was looked up here; else the other end looks up the name.
-    private func begin(on carrier: any FlowCarrier, target found: DestinationAddress?) {
+    private func begin(
+        on carrier: any FlowCarrier, _ datagrams: (any DatagramCarrier)?, target found: DestinationAddress?
+    ) {
         let target: DestinationAddress
         do {
             target = try found ?? DestinationAddress(host: options.target.host.description, port: options.target.port)
@@ -192,7 +194,7 @@ final class LoadProgram {
         guard let tunnel, stopDeadline == nil else { return }
         switch tunnel.state {
         case .connecting: break
-        case .ready(let carrier): if engine == nil { begin(on: carrier, target: nil) }
+        case .ready(let carrier): if engine == nil { begin(on: carrier, carrier, target: nil) }
         case .lost(let reason):
             guard let engine else { return fail("no tunnel: \(reason)") }
             // What was measured so far is told; the flows that broke are counted in it.

@@ -44,6 +44,7 @@ final class TunnelGroup {
     private func connect(to remote: Endpoint) {
         let now = MonotonicClock.now
         do {
+            let settings = try settings()
             sockets = try (0..<count).map { _ in
                 try TunnelSocket(
                     to: remote, mark: configuration.routes.mark, offload: configuration.quic.offload.offload,
@@ -55,7 +56,7 @@ final class TunnelGroup {
         }
     }
 
-    private var settings: TunnelSettings {
+    private func settings() throws(RunError) -> TunnelSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -63,6 +64,7 @@ final class TunnelGroup {
             }
         var settings = TunnelSettings(
             trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
+        settings.identity = try configuration.identity()
         settings.user = configuration.login
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock load \(penstockVersion)"

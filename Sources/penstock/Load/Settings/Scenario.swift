@@ -97,7 +97,7 @@ let scenarioExample = """
         flows: 1000
         touch: 5s
 
-      # Datagrams; needs --via tcp, where they are sent as plain UDP.
+      # Datagrams: in the tunnel with --via quic, plain UDP with --via tcp, none with --via socks5.
       - name: voice
         workload: udp
         flows: 4
