@@ -4,6 +4,8 @@ import Glibc
 public struct FileStatus: Hashable, Sendable {
     public let device: UInt64
     public let inode: UInt64
+    /// The owner's number.
+    public let owner: UInt32
     /// Permission bits, with set-user-ID and the like.
     public let mode: UInt32
     public let isRegular: Bool
@@ -28,6 +30,7 @@ public struct FileStatus: Hashable, Sendable {
     private init(_ status: stat) {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
+        owner = UInt32(status.st_uid)
         mode = UInt32(status.st_mode) & 0o7777
         isRegular = status.st_mode & S_IFMT == S_IFREG
         size = Int(status.st_size)

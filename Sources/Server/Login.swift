@@ -46,15 +46,12 @@ public struct CertificateIdentity: Hashable, Sendable {
 public struct Admission: Hashable, Sendable {
     /// For the log and for the books.
     public let user: String
-    /// Flows at once; nil for as many as the server allows anybody.
-    public let maximumFlows: Int?
     /// The place among the user's sessions, with the account that all of them share; nil for a client without limits of its own.
     /// It is given back when the session ends.
     public let seat: Seat?
 
-    public init(user: String, maximumFlows: Int? = nil, seat: Seat? = nil) {
+    public init(user: String, seat: Seat? = nil) {
         self.user = user
-        self.maximumFlows = maximumFlows
         self.seat = seat
     }
 }

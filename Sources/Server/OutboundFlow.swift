@@ -43,6 +43,8 @@ final class OutboundFlow {
     var hasTurn = EachWay(up: false, down: false)
     /// Bytes of this flow in the user's sum of what is kept in memory.
     var noted = 0
+    /// Those of them that wait for the client.
+    var notedDown = 0
     /// The program has a socket for this flow.
     var hasSocket = false
 

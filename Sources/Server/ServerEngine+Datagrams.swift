@@ -112,6 +112,7 @@ extension ServerEngine {
             counters.sealingFailures += 1
             return cut(flow, .protocolViolation)
         }
+        noteBuffered(flow)
         extendCredit(flow)
     }
 

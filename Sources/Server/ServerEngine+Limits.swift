@@ -36,9 +36,12 @@ extension ServerEngine {
     /// Notes what the flow keeps in memory now, for the user's sum.
     func noteBuffered(_ flow: OutboundFlow) {
         guard let account = flow.session.account, flow.noted != 0 || account.bufferedBytes.limit != nil else { return }
-        let held = flow.queue.count + flow.queue.staged + flow.stream.unsent
+        let down = flow.stream.unsent
+        let held = flow.queue.count + flow.queue.staged + down
         account.bufferedBytes.adjust(by: held - flow.noted)
+        account.bufferedDown.adjust(by: down - flow.notedDown)
         flow.noted = held
+        flow.notedDown = down
     }
 
     /// Bounds what the client may have on its way, by the user's share of memory: half of it for what comes up, in equal parts for
@@ -56,7 +59,9 @@ extension ServerEngine {
     func forgetBuffered(_ flow: OutboundFlow) {
         guard flow.noted != 0 else { return }
         flow.session.account?.bufferedBytes.adjust(by: -flow.noted)
+        flow.session.account?.bufferedDown.adjust(by: -flow.notedDown)
         flow.noted = 0
+        flow.notedDown = 0
     }
 
     /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, one of those that every connection
@@ -66,6 +71,13 @@ extension ServerEngine {
         guard let account = flow.session.account, flow.noted > 0, account.bufferedBytes.isFull else { return true }
         counters.flowsCutByUserLimit += 1
         return false
+    }
+
+    /// The flow ends while it may wait for a rate. Its place in the queue is passed over.
+    func leaveQueues(_ flow: OutboundFlow) {
+        for direction in [Account.Direction.up, .down] where flow.waits[direction] {
+            flow.session.account?.noteWaiting(-1, direction)
+        }
     }
 
     // MARK: - Rates
@@ -81,7 +93,7 @@ extension ServerEngine {
     /// Bytes that the user's limits let be read from the socket now. With none, the flow waits for its turn.
     func roomOfUser(_ flow: OutboundFlow) -> Int {
         guard let account = flow.session.account else { return .max }
-        if account.bufferedBytes.isHalfFull {
+        if account.bufferedDown.isFull {
             wait(flow, .down, until: last + Self.bufferPause)
             return 0
         }
@@ -110,8 +122,7 @@ extension ServerEngine {
     @inline(__always)
     func passes(_ count: Int, _ direction: Account.Direction, _ session: ServerSession) -> Bool {
         guard let account = session.account else { return true }
-        let streamsWait = session.waiting[direction].count > 0
-        guard account.take(count, direction, streamsWait: streamsWait, now: last) else {
+        guard account.take(count, direction, now: last) else {
             datagramCounters.droppedForRate += 1
             return false
         }
@@ -124,6 +135,7 @@ extension ServerEngine {
     private func wait(_ flow: OutboundFlow, _ direction: Account.Direction, until: Instant) {
         guard !flow.waits[direction] else { return }
         flow.waits[direction] = true
+        flow.session.account?.noteWaiting(1, direction)
         let session = flow.session
         forgetGone(session, direction)
         session.waiting[direction].append(flow.id)
@@ -149,7 +161,7 @@ extension ServerEngine {
         guard let account = session.account else { return }
         guard !session.isSpent else { return kick(session.id, reason: "the quota of this month is spent", now: last) }
         giveTurn(session, .up, account.up.room(now: last) > 0, opens: account.up.opens(now: last))
-        if account.bufferedBytes.isHalfFull {
+        if account.bufferedDown.isFull {
             giveTurn(session, .down, false, opens: last + Self.bufferPause)
         } else {
             giveTurn(session, .down, account.down.room(now: last) > 0, opens: account.down.opens(now: last))
@@ -162,6 +174,7 @@ extension ServerEngine {
             while let id = session.waiting[direction].popFirst() {
                 guard let flow = flow(id) else { continue }
                 flow.waits[direction] = false
+                session.account?.noteWaiting(-1, direction)
                 flow.hasTurn[direction] = true
                 switch direction {
                 case .up: append(.write(id))

@@ -22,7 +22,7 @@ extension ServerEngine {
                 LoginRequest(
                     key: key, user: hello.user,
                     certificate: session.connection.peerCertificate.flatMap(CertificateIdentity.init),
-                    remote: session.connection.remote, software: hello.software)))
+                    remote: session.connection.validatedRemote, software: hello.software)))
         markDirty(session)
     }
 
@@ -35,8 +35,7 @@ extension ServerEngine {
             return false
         }
         pendingLogins -= 1
-        let most = settings.maximumFlowsPerConnection
-        session.maximumFlows = min(admission.maximumFlows ?? most, most)
+        session.maximumFlows = settings.maximumFlowsPerConnection
         session.user = admission.user
         session.seat = admission.seat
         boundWindow(session)
@@ -44,7 +43,7 @@ extension ServerEngine {
         counters.loginsAdmitted += 1
         let welcome = Welcome(maximumFlows: UInt32(clamping: session.maximumFlows), software: settings.software)
         reply(welcome.encode(), session, control.sealed)
-        append(.log(.connected(session.connection.remote, user: admission.user, software: session.software)))
+        append(.log(.connected(session.connection.validatedRemote, user: admission.user, software: session.software)))
         markDirty(session)
         return true
     }
@@ -76,7 +75,7 @@ extension ServerEngine {
     }
 
     private func deny(_ session: ServerSession, _ refusal: LoginRefusal) {
-        append(.log(.loginRefused(session.connection.remote, refusal)))
+        append(.log(.loginRefused(session.connection.validatedRemote, refusal)))
         tell(session, .denied(refusal))
         session.phase = .ended
         leave(session, .authenticationFailed)

@@ -18,6 +18,9 @@ extension ServerEngine {
         if let verdict = policy.earlyVerdict(port: port, asker) {
             return deny(flow, verdict, .name(name, port: port), transport)
         }
+        if let account = session.account, !account.mayAllow(name.text, port: port) {
+            return deny(flow, .denied(by: .user), .name(name, port: port), transport)
+        }
         guard session.waitingForNames < settings.names.maximumWaitingPerConnection else {
             nameCounters.waitingRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)

@@ -44,7 +44,7 @@ extension ServerEngine {
         dialCounters.note(verdict)
         guard !verdict.isAllowed, denialNotices.take(now: last) else { return }
         append(
-            .log(.denied(session.connection.remote, destination, transport, by: policy.text(verdict.source))))
+            .log(.denied(session.connection.validatedRemote, destination, transport, by: policy.text(verdict.source))))
     }
 
     /// Refuses a flow that the policy forbids.

@@ -57,7 +57,7 @@ extension ServerEngine {
         append(
             .log(
                 .certificateRefused(
-                    session.connection.remote, name: session.connection.peerCertificate?.commonName ?? "",
+                    session.connection.validatedRemote, name: session.connection.peerCertificate?.commonName ?? "",
                     reason: complaint)))
         close(session, .authenticationFailed, "the client's certificate is refused: \(complaint)")
         end(session, reason: "certificate refused: \(complaint)")

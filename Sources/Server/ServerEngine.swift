@@ -194,7 +194,7 @@ public final class ServerEngine {
                 counters.dialsFailed += 1
                 refuse(flow, .timedOut)
             case .dialling(let until):
-                if flow.named == nil { scheduleDial(flow, deadline: until) } else { advance(flow) }
+                if flow.named?.transport == .tcp { advance(flow) } else { scheduleDial(flow, deadline: until) }
             case .associated: checkAssociation(flow)
             case .awaitingRequest, .open, .refused: break
             }
@@ -257,7 +257,7 @@ public final class ServerEngine {
     /// The client does not know the server's key, does not speak the protocol, or says nothing.
     func failAuthentication(_ session: ServerSession) {
         counters.authenticationFailures += 1
-        append(.log(.authenticationFailed(session.connection.remote)))
+        append(.log(.authenticationFailed(session.connection.validatedRemote)))
         close(session, .authenticationFailed, "")
         end(session, reason: "authentication failed")
     }
@@ -267,7 +267,7 @@ public final class ServerEngine {
         switch session.phase {
         case .ended: return
         case .open:
-            append(.log(.disconnected(session.connection.remote, reason: reason)))
+            append(.log(.disconnected(session.connection.validatedRemote, reason: reason)))
             append(.loggedOut(session.id))
         case .loggingIn: pendingLogins -= 1
         case .handshaking, .exchanging: break
@@ -325,6 +325,7 @@ public final class ServerEngine {
         if case .dialling = flow.phase { endDial(flow.session) }
         forgetAssociation(flow)
         forgetBuffered(flow)
+        leaveQueues(flow)
         giveBackFlow(flow.session)
         forgetName(flow)
         if flow.hasSocket { append(.close(flow.id, reset: reset)) }

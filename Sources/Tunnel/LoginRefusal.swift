@@ -63,14 +63,6 @@ public enum LoginRefusal: Error, Hashable, Sendable {
         case .unknown(let code): "reason-\(code)"
         }
     }
-
-    /// Whether only somebody's deed helps, at the server or in the client's configuration.
-    public var isLasting: Bool {
-        switch self {
-        case .wrongCredentials, .expired, .disabled: true
-        case .tooManySessions, .quotaSpent, .tryLater, .unknown: false
-        }
-    }
 }
 
 extension LoginRefusal: CustomStringConvertible {

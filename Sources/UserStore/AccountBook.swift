@@ -16,7 +16,7 @@ public struct AccountBook {
     }
 
     public enum Answer: Sendable {
-        case seat(Seat, UserLimits)
+        case seat(Seat)
         case tooManySessions
         case quotaSpent
     }
@@ -27,6 +27,7 @@ public struct AccountBook {
     private struct Entry {
         let account: Account
         var kicks: Int
+        var isDisabled = false
         var expires: Int64?
         var quota: Int?
         /// The last moment at which there was a session.
@@ -38,6 +39,10 @@ public struct AccountBook {
     private let store: UserStore
     private var entries: [Int64: Entry] = [:]
     private var month: Month
+    /// Something could not be read when it had changed: it is read again.
+    private var mustLook = false
+    /// What went wrong with the last `look`.
+    public private(set) var trouble: UserStoreError?
 
     /// - Parameter unixSeconds: seconds since 1970, UTC; so everywhere here.
     public init(store: UserStore, unixSeconds: Int64) {
@@ -59,10 +64,11 @@ public struct AccountBook {
         guard var entry = entries[user.id] else { return .tooManySessions }
         try apply(user, to: &entry, Month(unixSeconds: unixSeconds))
         entry.seen = now
+        entry.isDisabled = false
         entries[user.id] = entry
         guard !entry.account.isQuotaSpent else { return .quotaSpent }
         guard let seat = Seat(entry.account) else { return .tooManySessions }
-        return .seat(seat, user.limits)
+        return .seat(seat)
     }
 
     private func apply(_ user: User, to entry: inout Entry, _ month: Month) throws(UserStoreError) {
@@ -86,23 +92,23 @@ public struct AccountBook {
 
     // MARK: - Changes
 
-    /// To be called several times a second.
+    /// To be called several times a second. One user who cannot be read keeps nobody else from what was changed: see `trouble`.
     /// - Returns: whose sessions are to end.
-    public mutating func look(unixSeconds: Int64, now: Instant) throws(UserStoreError) -> [Kick] {
+    public mutating func look(unixSeconds: Int64, now: Instant) -> [Kick] {
         var kicks: [Kick] = []
         let month = Month(unixSeconds: unixSeconds)
-        if try store.hasChanged() {
-            for id in entries.keys.sorted() { try renew(id, month, &kicks) }
-        } else if month != self.month {
-            // What was used before midnight belongs to the month before.
-            try write(in: self.month)
-            for id in Array(entries.keys) {
-                guard var entry = entries[id] else { continue }
-                try setQuota(&entry, month)
-                entries[id] = entry
+        trouble = nil
+        do throws(UserStoreError) {
+            if try store.hasChanged() || mustLook {
+                mustLook = false
+                for id in entries.keys.sorted() { renewOrNote(id, month, &kicks) }
+            } else if month != self.month {
+                try beginMonth(month)
             }
+            self.month = month
+        } catch {
+            trouble = error
         }
-        self.month = month
         for (id, entry) in entries {
             let isThere = entry.account.sessions.count > 0
             if isThere { entries[id]?.seen = now }
@@ -119,6 +125,25 @@ public struct AccountBook {
         return kicks
     }
 
+    private mutating func renewOrNote(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) {
+        do throws(UserStoreError) {
+            try renew(id, month, &kicks)
+        } catch {
+            trouble = error
+            mustLook = true
+        }
+    }
+
+    private mutating func beginMonth(_ month: Month) throws(UserStoreError) {
+        // What was used before midnight belongs to the month before.
+        try write(in: self.month)
+        for id in Array(entries.keys) {
+            guard var entry = entries[id] else { continue }
+            try setQuota(&entry, month)
+            entries[id] = entry
+        }
+    }
+
     /// One user may have changed.
     private mutating func renew(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) throws(UserStoreError) {
         guard var entry = entries[id] else { return }
@@ -128,12 +153,13 @@ public struct AccountBook {
             return kick("the account was removed")
         }
         try apply(user, to: &entry, month)
-        if user.isDisabled {
+        if user.isDisabled && !entry.isDisabled {
             kick("the account was disabled")
         } else if user.kicks != entry.kicks {
             kick("an administrator ended the session")
         }
         entry.kicks = user.kicks
+        entry.isDisabled = user.isDisabled
         entries[id] = entry
     }
 

@@ -62,7 +62,9 @@ public struct Authenticator: Sendable {
             var hash: PasswordHash?
             if let name { hash = try store.passwordHash(of: name) }
             hashes += 1
-            let matches = (hash ?? dummy).matches(password)
+            guard let matches = (hash ?? dummy).matches(password) else {
+                throw .failed("no memory to check a password")
+            }
             guard matches, hash != nil, let name, let owner = try store.user(name) else { return .wrongCredentials }
             user = owner
             shown.insert(.password)

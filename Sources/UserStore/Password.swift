@@ -13,12 +13,18 @@ public final class Password: @unchecked Sendable {
     /// Nil where the bytes are no text, none, or too many. Accents may be written in two ways (RFC 8265, section 4.2.2): they are
     /// brought into one, since a keyboard does not say which it sends.
     public init?(_ bytes: some Collection<UInt8>) {
-        guard (1...Self.maximumSize).contains(bytes.count), let text = String(validating: bytes, as: UTF8.self) else {
-            return nil
+        guard (1...Self.maximumSize).contains(bytes.count) else { return nil }
+        // ASCII has no second form, and so leaves no copies behind; those of Foundation cannot be overwritten.
+        guard !bytes.allSatisfy({ $0 < 0x80 }) else {
+            memory = .allocate(byteCount: bytes.count, alignment: 16)
+            memory.copyBytes(from: bytes)
+            return
         }
-        let normal = Array(text.precomposedStringWithCanonicalMapping.utf8)
+        guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
+        var normal = Array(text.precomposedStringWithCanonicalMapping.utf8)
         memory = .allocate(byteCount: normal.count, alignment: 16)
         memory.copyBytes(from: normal)
+        normal.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) }
     }
 
     deinit {

@@ -35,12 +35,14 @@ public struct PasswordHash: Hashable, Sendable {
     let salt: [UInt8]
     let hash: [UInt8]
 
+    /// Nil without memory for it (see `Cost`).
     /// - Parameter random: for the salt; fit for keys.
-    public init(_ password: Password, cost: Cost = .standard, random: inout some RandomNumberGenerator) {
+    public init?(_ password: Password, cost: Cost = .standard, random: inout some RandomNumberGenerator) {
         precondition(cost.isBearable, "a cost that no hash is checked with")
         self.cost = cost
         salt = (0..<Self.saltSize).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-        hash = Self.derive(password, salt, cost)
+        guard let hash = Self.derive(password, salt, cost) else { return nil }
+        self.hash = hash
     }
 
     /// A hash that no password has: checking against it costs what checking against a real one does, and fails.
@@ -56,21 +58,21 @@ public struct PasswordHash: Hashable, Sendable {
         self.hash = hash
     }
 
-    /// Whether this is the password. The comparison takes the same time wherever they differ.
-    public func matches(_ password: Password) -> Bool {
-        let other = Self.derive(password, salt, cost)
+    /// Whether this is the password; nil without memory to tell. The comparison takes the same time wherever they differ.
+    public func matches(_ password: Password) -> Bool? {
+        guard let other = Self.derive(password, salt, cost) else { return nil }
         return CRYPTO_memcmp(other, hash, Self.hashSize) == 0
     }
 
-    static func derive(_ password: Password, _ salt: [UInt8], _ cost: Cost) -> [UInt8] {
+    static func derive(_ password: Password, _ salt: [UInt8], _ cost: Cost) -> [UInt8]? {
         var output = [UInt8](repeating: 0, count: hashSize)
         let result = password.withBytes { bytes in
             EVP_PBE_scrypt(
                 bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, salt, salt.count,
                 1 << UInt64(cost.logN), UInt64(cost.r), UInt64(cost.p), cost.memory, &output, output.count)
         }
-        precondition(result == 1, "scrypt fails only for want of memory or with a cost that is never used")
-        return output
+        // It fails only for want of memory, since the cost has been looked at.
+        return result == 1 ? output : nil
     }
 }
 

@@ -29,24 +29,28 @@ extension UserStore {
         }
     }
 
-    /// Changes a user in one step, whoever else does the same.
+    /// Changes a user in one step, whoever else does the same. A key that is taken away ends the user's sessions.
     /// - Returns: the user as stored.
     @discardableResult
     public func change(_ name: UserName, _ body: (inout User) -> Void) throws(UserStoreError) -> User {
         try write { db in
             var user = try Self.demand(name, db)
+            let keys = Set(user.keys)
             body(&user)
             try Self.store(user, db)
+            if !keys.isSubset(of: user.keys) { try Self.kick(name, db) }
             return try Self.demand(name, db)
         }
     }
 
+    /// Whoever is logged in by the former one is sent away.
     /// - Parameter hash: nil takes the password away.
     public func setPassword(of name: UserName, _ hash: PasswordHash?) throws(UserStoreError) {
         try write { db in
-            _ = try Self.demand(name, db)
+            let user = try Self.demand(name, db)
             try db.execute(
                 sql: "UPDATE user SET password = ? WHERE name = ?", arguments: [hash?.description, name.text])
+            if user.hasPassword { try Self.kick(name, db) }
         }
     }
 
@@ -54,8 +58,12 @@ extension UserStore {
     public func kick(_ name: UserName) throws(UserStoreError) {
         try write { db in
             _ = try Self.demand(name, db)
-            try db.execute(sql: "UPDATE user SET kicks = kicks + 1 WHERE name = ?", arguments: [name.text])
+            try Self.kick(name, db)
         }
+    }
+
+    private static func kick(_ name: UserName, _ db: Database) throws {
+        try db.execute(sql: "UPDATE user SET kicks = kicks + 1 WHERE name = ?", arguments: [name.text])
     }
 
     /// With what the user has used.

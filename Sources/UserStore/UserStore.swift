@@ -69,11 +69,4 @@ public final class UserStore: Sendable {
     private static func version(_ db: Database) throws -> Int {
         try Int.fetchOne(db, sql: "PRAGMA data_version") ?? 0
     }
-
-    /// What SQLite itself says of the file; empty when all is well.
-    public func integrityProblems() throws(UserStoreError) -> [String] {
-        try read { db in
-            try String.fetchAll(db, sql: "PRAGMA integrity_check").filter { $0 != "ok" }
-        }
-    }
 }

@@ -15,6 +15,8 @@ public final class Account: Sendable {
     public let halfOpen = Tally()
     public let associations = Tally()
     public let bufferedBytes = Tally()
+    /// Those of them that wait for the client: half of them all at most, so that neither direction stops the other.
+    public let bufferedDown = Tally()
     /// Payload from the user, and to the user.
     public let up = RateGate(rate: nil)
     public let down = RateGate(rate: nil)
@@ -22,6 +24,9 @@ public final class Account: Sendable {
     private let upBesideStreams = RateGate(rate: nil)
     private let downBesideStreams = RateGate(rate: nil)
 
+    /// Flows that wait for a rate, of all sessions.
+    private let waitingUp = Atomic<Int>(0)
+    private let waitingDown = Atomic<Int>(0)
     private let sentUp = Atomic<Int>(0)
     private let sentDown = Atomic<Int>(0)
     private let quotaLeft = Atomic<Int>(.max)
@@ -42,6 +47,7 @@ public final class Account: Sendable {
         halfOpen.set(limit: limits.halfOpen)
         associations.set(limit: limits.associations)
         bufferedBytes.set(limit: limits.bufferedBytes)
+        bufferedDown.set(limit: limits.bufferedBytes.map { $0 / 2 })
         up.set(rate: limits.rateUp)
         down.set(rate: limits.rateDown)
         upBesideStreams.set(rate: limits.rateUp.map { $0 / 2 })
@@ -64,6 +70,11 @@ public final class Account: Sendable {
         rules.withLock { $0.allow(endpoint, name: name) }
     }
 
+    /// Whether some address of a name may be allowed: what cannot be is not even looked up.
+    public func mayAllow(_ name: String, port: UInt16) -> Bool {
+        rules.withLock { $0.isEmpty || $0.contains { $0.mayAllow(name, port: port) } }
+    }
+
     // MARK: - Usage
 
     public enum Direction: Sendable { case up, down }
@@ -79,14 +90,21 @@ public final class Account: Sendable {
         return note(count, direction)
     }
 
+    /// What a datagram counts at least, in bytes: one without payload costs the network a packet all the same.
+    public static let leastDatagram = 64
+
     /// A datagram, which passes whole or not at all.
-    /// - Parameter streamsWait: streams of the same session wait for this rate.
     /// - Returns: whether the rate lets it pass; then it is noted.
-    public func take(_ count: Int, _ direction: Direction, streamsWait: Bool = false, now: Instant) -> Bool {
+    public func take(_ count: Int, _ direction: Direction, now: Instant) -> Bool {
+        let count = max(count, Self.leastDatagram)
         let passes =
             switch direction {
-            case .up: (!streamsWait || upBesideStreams.take(count, now: now)) && up.take(count, now: now)
-            case .down: (!streamsWait || downBesideStreams.take(count, now: now)) && down.take(count, now: now)
+            case .up:
+                (waitingUp.load(ordering: .relaxed) <= 0 || upBesideStreams.take(count, now: now))
+                    && up.take(count, now: now)
+            case .down:
+                (waitingDown.load(ordering: .relaxed) <= 0 || downBesideStreams.take(count, now: now))
+                    && down.take(count, now: now)
             }
         guard passes else {
             dropped.wrappingAdd(1, ordering: .relaxed)
@@ -94,6 +112,14 @@ public final class Account: Sendable {
         }
         note(count, direction)
         return true
+    }
+
+    /// Flows have begun to wait for a rate, or ceased.
+    public func noteWaiting(_ count: Int, _ direction: Direction) {
+        switch direction {
+        case .up: waitingUp.wrappingAdd(count, ordering: .relaxed)
+        case .down: waitingDown.wrappingAdd(count, ordering: .relaxed)
+        }
     }
 
     @discardableResult

@@ -111,9 +111,25 @@ extension DestinationRule {
         switch target {
         case .anything: return true
         case .addresses(let prefix): return prefix.contains(endpoint.address.unmapped)
+        case .name, .namesBelow: return name.map(matches) ?? false
+        }
+    }
+
+    /// Whether it may allow an address of this name.
+    func mayAllow(_ name: String, port: UInt16) -> Bool {
+        guard ports.contains(port) else { return false }
+        switch target {
+        case .anything, .addresses: return true
+        case .name, .namesBelow: return matches(name)
+        }
+    }
+
+    private func matches(_ name: String) -> Bool {
+        switch target {
+        case .anything, .addresses: return false
         case .name(let own): return name == own
         case .namesBelow(let domain):
-            guard let name, name.utf8.count > domain.utf8.count + 1 else { return false }
+            guard name.utf8.count > domain.utf8.count + 1 else { return false }
             return name.hasSuffix(domain) && name.utf8.dropLast(domain.utf8.count).last == UInt8(ascii: ".")
         }
     }

@@ -2,8 +2,8 @@ import Primitives
 
 /// Slows down those who try logins until one is right: failures are counted by where they come from and by the name they ask for.
 ///
-/// Both counts are token buckets kept as one moment each, like `RateGate`. A failure puts the moment off by `penalty`; while it is
-/// more than `patience` ahead, logins are refused unheard. So there are `patience / penalty` failures at once, and one in each
+/// Both counts are token buckets kept as one moment each, like `RateGate`. A failure puts the moment off by `penalty`; while
+/// another one would put it more than `patience` ahead, logins are refused unheard. So there are `patience / penalty` failures at once, and one in each
 /// `penalty` after that.
 ///
 /// Names that do not exist count like names that do: the answers do not tell them apart. A user under attack from many places waits,
@@ -69,9 +69,9 @@ public struct LoginLimiter {
     /// Asked before anything is looked up or calculated.
     /// - Returns: nil when the login may be tried, else how long to wait.
     public mutating func wait(for source: Source, name: UserName?, now: Instant) -> Interval? {
-        var wait = sources.excess(source, over: settings.sourcePatience, now: now)
+        var wait = sources.excess(source, over: settings.sourcePatience - settings.penalty, now: now)
         if let name, known.excess(Pair(source: source, name: name), over: .zero, now: now) == nil {
-            wait = longer(wait, names.excess(name, over: settings.namePatience, now: now))
+            wait = longer(wait, names.excess(name, over: settings.namePatience - settings.penalty, now: now))
         }
         if wait != nil { counters.refused += 1 }
         return wait

@@ -43,6 +43,4 @@ public struct Tally: ~Copyable, Sendable {
 
     /// Whether the limit is reached.
     public var isFull: Bool { count >= most.load(ordering: .relaxed) }
-    /// Whether half of what is allowed is there.
-    public var isHalfFull: Bool { count >= most.load(ordering: .relaxed) / 2 }
 }

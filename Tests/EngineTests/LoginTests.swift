@@ -76,20 +76,6 @@ struct LoginTests {
         #expect(net.queries.isEmpty == (user == "bob"))
     }
 
-    @Test func anAdmissionLimitsTheFlows() throws {
-        let net = try HostileClient()
-        net.decision = .success(Admission(user: "alice", maximumFlows: 2))
-        net.greet()
-        #expect(net.nextMessage().map { LoginTests.welcome($0)?.maximumFlows } == 2)
-        _ = net.connectedFlow()
-        _ = net.connectedFlow()
-        let third = net.flow()
-        net.peer.send(third.sealed.sealedBytes(message: HostileClient.request("203.0.113.2:80")), on: third.stream)
-        net.run()
-        #expect(net.peer.resets[third.stream.id.rawValue] == TunnelErrorCode.resourceLimit.rawValue)
-        #expect(net.server.counters.flowsRefusedByLimit == 1)
-    }
-
     @Test(arguments: [
         LoginRefusal.wrongCredentials, .expired, .disabled, .tooManySessions, .quotaSpent, .tryLater(seconds: 9),
     ])

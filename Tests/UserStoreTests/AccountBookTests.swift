@@ -1,3 +1,4 @@
+import GRDB
 import Primitives
 import Testing
 import UserStore
@@ -29,14 +30,14 @@ extension Account {
         _ book: inout AccountBook, _ text: String = "anna", at time: Int64 = july, now: Instant? = nil
     ) throws -> Seat {
         let user = try #require(try server.user(name(text)))
-        guard case .seat(let seat, _) = try book.admit(user, unixSeconds: time, now: now ?? start) else {
+        guard case .seat(let seat) = try book.admit(user, unixSeconds: time, now: now ?? start) else {
             throw UserStoreError.failed("no seat")
         }
         return seat
     }
 
     private func reasons(_ book: inout AccountBook, at time: Int64 = july) throws -> [String] {
-        try book.look(unixSeconds: time, now: start).map(\.reason)
+        book.look(unixSeconds: time, now: start).map(\.reason)
     }
 
     @Test func whatAnAdministratorChangesHolds() throws {
@@ -60,6 +61,44 @@ extension Account {
         #expect(try reasons(&book) == ["the account was removed"])
         let count = book.count
         #expect(count == 0)
+    }
+
+    /// Whoever had got hold of a key or a password is sent away with it.
+    @Test func aLoginThatIsTakenAwayEndsTheSessions() throws {
+        var book = AccountBook(store: server, unixSeconds: july)
+        var numbers = Numbers()
+        let seat = try seat(&book)
+        try command.change(name("anna")) { $0.keys.append(key(2)) }
+        try command.setPassword(of: name("anna"), quickHash("first one", &numbers))
+        #expect(try reasons(&book) == [], "nothing was taken away")
+        try command.change(name("anna")) { $0.keys = [key(2)] }
+        #expect(try reasons(&book) == ["an administrator ended the session"])
+        try command.setPassword(of: name("anna"), quickHash("second one", &numbers))
+        #expect(try reasons(&book) == ["an administrator ended the session"])
+        try command.setPassword(of: name("anna"), nil)
+        #expect(try reasons(&book) == ["an administrator ended the session"])
+        _ = seat
+    }
+
+    /// A row that somebody has mended by hand into nonsense is said, and hides nothing of the others, now and later.
+    @Test func aUserWhoCannotBeReadHidesNobody() throws {
+        try command.add(name("bert"), keys: [key(2)], now: july)
+        var book = AccountBook(store: server, unixSeconds: july)
+        let seats = try [seat(&book), seat(&book, "bert")]
+        let anna = try #require(try server.user(name("anna"))).id
+        try DatabaseQueue(path: file.path).write {
+            try $0.execute(
+                sql: "INSERT INTO destination (user, position, rule) VALUES (?, 0, 'no such rule!')", arguments: [anna])
+        }
+        try command.kick(name("bert"))
+        #expect(try reasons(&book) == ["an administrator ended the session"])
+        #expect(book.trouble != nil)
+        try command.change(name("bert")) { $0.isDisabled = true }
+        #expect(try reasons(&book) == ["the account was disabled"])
+        try DatabaseQueue(path: file.path).write { try $0.execute(sql: "DELETE FROM destination") }
+        #expect(try reasons(&book) == [])
+        #expect(book.trouble == nil)
+        _ = seats
     }
 
     @Test func timeRunsOut() throws {
@@ -142,7 +181,7 @@ extension Account {
         let later = start + .seconds(10_000)
         try book.write(unixSeconds: july, now: later)
         #expect(book.count == 1)
-        _ = try book.look(unixSeconds: july, now: later)
+        _ = book.look(unixSeconds: july, now: later)
         there?.account.pass(5, .up, now: later)
         there = nil
         try book.write(unixSeconds: july, now: later + .seconds(599))

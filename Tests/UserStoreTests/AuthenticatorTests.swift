@@ -11,7 +11,7 @@ import Users
         file = try TemporaryDatabase()
         store = try file.open()
         for (index, text) in ["anna", "bert"].enumerated() {
-            let hash = PasswordHash(try #require(Password("secret of \(text)".utf8)), cost: quick, random: &random)
+            let hash = try quickHash("secret of \(text)", &random)
             try store.add(name(text), keys: [key(UInt8(index + 1))], password: hash, now: july)
         }
     }

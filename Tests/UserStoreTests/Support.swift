@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 import UserStore
 import Users
 
@@ -29,6 +30,11 @@ let july: Int64 = 1_782_864_000
 
 /// Quick to calculate; its bytes are none that are fit for use.
 let quick = PasswordHash.Cost(logN: 4, r: 1, p: 1)
+
+func quickHash(_ text: String, _ random: inout Numbers) throws -> PasswordHash {
+    let password = try #require(Password(text.utf8))
+    return try #require(PasswordHash(password, cost: quick, random: &random))
+}
 
 struct Numbers: RandomNumberGenerator {
     var state: UInt64 = 1

@@ -41,7 +41,7 @@ import Users
             limiter.failed(from, name: anna, now: start)
             tries += 1
         }
-        #expect(tries == 31)
+        #expect(tries == 30)
         let wait = limiter.wait(for: source("198.51.100.1"), name: anna, now: start)
         #expect(wait == .seconds(20))
         // Its owner still comes in from home, and that pays for the rest.

@@ -3,7 +3,7 @@ import Primitives
 /// Bounds of what the server does to dial names.
 public struct NameSettings: Equatable, Sendable {
     /// How long an answer is good: as long as it says itself, within these bounds.
-    public var minimumLifetime: Interval = .seconds(5)
+    public var minimumLifetime: Interval = .zero
     public var maximumLifetime: Interval = .seconds(3_600)
     /// How long it is believed that a name has no address (RFC 2308).
     public var negativeLifetime: Interval = .seconds(30)

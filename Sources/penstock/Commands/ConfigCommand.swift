@@ -9,8 +9,9 @@ struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Check a configuration file, or show what holds and what there is.",
         discussion: """
-            Each setting can also be given by a variable of the environment, which comes before the file: PENSTOCK_ and \
-            the key in capitals, with _ for dots and hyphens, such as PENSTOCK_TUN_MTU for tun.mtu; docs/CONFIGURATION.md.
+            Each setting but lists of sections can also be given by a variable of the environment, which comes before the \
+            file: PENSTOCK_ and the key in capitals, with _ for dots and hyphens, such as PENSTOCK_TUN_MTU for tun.mtu; \
+            docs/CONFIGURATION.md.
             """,
         subcommands: [Check.self, Default.self, Example.self, Show.self])
 

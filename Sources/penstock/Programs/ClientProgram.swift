@@ -183,7 +183,10 @@ final class ClientProgram {
     }
 
     private func reload() {
-        reloading?.reload(logger) { new in
+        guard let reloading else {
+            return logger.notice("nothing to reload: this client runs by a link, without a file")
+        }
+        reloading.reload(logger) { new in
             let settings = try Self.settings(new, tun.offload)
             try routing.change(capture: new.routes.capture, exclude: new.routes.exclude)
             engine.reconfigure(settings)

@@ -184,10 +184,12 @@ final class ServerLoop {
             logger.info(
                 "client connected", metadata: ["client": "\(client)", "user": "\(user)", "software": "\(software)"])
         case .loginRefused(let client, let refusal):
-            // The desk has a line of its own, with the user's name.
-            logger.log(
-                level: desk == nil ? .warning : .debug, "login refused",
-                metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
+            // The desk has lines of its own, with the user's name; of logins that it had no time for there may be many.
+            if desk != nil, case .tryLater = refusal {
+                logger.debug("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
+            } else if desk == nil {
+                logger.warning("login refused", metadata: ["client": "\(client)", "reason": "\(refusal.name)"])
+            }
         case .authenticationFailed(let client):
             logger.warning("authentication failed", metadata: ["client": "\(client)"])
         case .certificateRefused(let client, let name, let reason):

@@ -97,6 +97,9 @@ final class ServerProgram {
         settings.maximumFlows = share(settings.maximumFlows)
         settings.names.maximumEntries = share(settings.names.maximumEntries)
         settings.names.maximumQueries = share(settings.names.maximumQueries)
+        // A flow asks two questions at most: no client has more than a quarter of them.
+        settings.names.maximumWaitingPerConnection = min(
+            settings.names.maximumWaitingPerConnection, max(1, settings.names.maximumQueries / 8))
         return settings
     }
 
@@ -123,6 +126,7 @@ final class ServerProgram {
             try desk?.start { item in
                 all.allSatisfy { $0.post { $0.kick(account: item.account, reason: item.reason) } }
             }
+            desk?.check(configuration.clients)
             for (index, other) in others.enumerated() {
                 let thread = try LoopThread(name: "penstock-\(index + 1)") {
                     other.run()
@@ -170,6 +174,7 @@ final class ServerProgram {
         reloading?.reload(logger) { new in
             let settings = Self.settings(new, try new.identity(), secret: secret, loops: loops.count)
             configuration = new
+            desk?.check(new.clients)
             loops[0].reconfigure(new, settings)
             for other in others { other.post { $0.reconfigure(new, settings) } }
         }

@@ -60,7 +60,12 @@ func parseMoment(_ text: String, now: Int64) -> Int64? {
     }
     let style = Date.ISO8601FormatStyle()
     // A style reads the beginning of a text and leaves the rest alone.
-    let date = text.utf8.count == 10 ? try? style.year().month().day().parse(text) : try? style.parse(text)
+    let date =
+        switch text.utf8.count {
+        case 10: try? style.year().month().day().parse(text)
+        case 20: try? style.parse(text)
+        default: nil as Date?
+        }
     guard let date, (0...253_402_300_799).contains(date.timeIntervalSince1970) else { return nil }
     return Int64(date.timeIntervalSince1970)
 }

@@ -21,6 +21,8 @@ final class LoginBooks {
     private var book: AccountBook
     /// Those whose sessions could not be ended yet, because a loop's mailbox was full.
     private var owed: [AccountBook.Kick] = []
+    /// Logins with passwords, `LoginDesk.maximumWaiting` at most.
+    private var guesses: [(request: LoginRequest, came: Instant, answer: (LoginDesk.Decision) -> Void)] = []
     private var nextLook: Instant
     private var nextWrite: Instant
     /// The last thing that went wrong with the database, so that it is said once.
@@ -37,12 +39,23 @@ final class LoginBooks {
         nextWrite = now + Self.writeEvery
     }
 
+    /// Warns of keys that come in by the configuration's list, where no limit of their user holds.
+    func warnOfListed(_ clients: [ServerConfiguration.KnownClient]) {
+        for client in clients {
+            guard let user = try? store.user(key: client.key.bytes) else { continue }
+            logger.warning(
+                "this key is a user's, and in 'clients', where it comes in without the user's limits; take it out of the list",
+                metadata: ["client": "\(client.name)", "user": "\(user.name)"])
+        }
+    }
+
     func run(kick: (AccountBook.Kick) -> Bool) {
         loop.run { [self] in
             let now = MonotonicClock.now
             if nextLook <= now { look(now, kick) }
             if nextWrite <= now { write(now) }
-            return min(nextLook, nextWrite)
+            decideNext(now)
+            return guesses.isEmpty ? min(nextLook, nextWrite) : now
         }
     }
 
@@ -54,14 +67,26 @@ final class LoginBooks {
 
     // MARK: - Logins
 
+    /// Decides at once, or, where there is a password to hash, after those that came before: one in each turn, so that neither keys
+    /// nor what an administrator changes waits for them.
+    func take(_ request: LoginRequest, answer: @escaping (LoginDesk.Decision) -> Void) {
+        guard request.hasPassword else { return answer(decide(request)) }
+        guesses.append((request, MonotonicClock.now, answer))
+    }
+
+    private func decideNext(_ now: Instant) {
+        guard !guesses.isEmpty else { return }
+        let (request, came, answer) = guesses.removeFirst()
+        // The loop has given this one up.
+        guard now - came < LoginDesk.patience else { return answer(.failure(.tryLater(seconds: LoginDesk.pause))) }
+        answer(decide(request))
+    }
+
     func decide(_ request: LoginRequest) -> LoginDesk.Decision {
         let now = MonotonicClock.now
         let source = LoginLimiter.Source(request.remote.address)
         let claimed = request.user.flatMap { UserName($0.name) }
-        if let wait = limiter.wait(for: source, name: claimed, now: now) {
-            logFailure(request, claimed, "too-many-failures")
-            return .failure(.tryLater(seconds: UInt32(clamping: Int64(wait.seconds.rounded(.up)))))
-        }
+        if request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) { return .failure(refusal) }
         do throws(UserStoreError) {
             let decision = try decide(request, claimed, source, now)
             trouble = nil
@@ -70,6 +95,14 @@ final class LoginBooks {
             tell(error)
             return .failure(.tryLater(seconds: LoginDesk.pause))
         }
+    }
+
+    private func refuseUnheard(
+        _ request: LoginRequest, _ claimed: UserName?, _ source: LoginLimiter.Source, _ now: Instant
+    ) -> LoginRefusal? {
+        guard let wait = limiter.wait(for: source, name: claimed, now: now) else { return nil }
+        logFailure(request, claimed, "too-many-failures")
+        return .tryLater(seconds: UInt32(clamping: Int64(wait.seconds.rounded(.up))))
     }
 
     private func decide(
@@ -81,6 +114,10 @@ final class LoginBooks {
             certificate: request.certificate?.user)
         switch try authenticator.decide(claim, now: unixSeconds()) {
         case .wrongCredentials:
+            // Keys and certificates cannot be guessed: who has a good one is not held up by what others try from the same place.
+            if !request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) {
+                return .failure(refusal)
+            }
             limiter.failed(source, name: claimed, now: now)
             logFailure(request, claimed, "wrong-credentials")
             return .failure(.wrongCredentials)
@@ -93,8 +130,8 @@ final class LoginBooks {
         case .accepted(let user):
             limiter.succeeded(source, name: user.name, now: now)
             switch try book.admit(user, unixSeconds: unixSeconds(), now: now) {
-            case .seat(let seat, let limits):
-                return .success(Admission(user: user.name.text, maximumFlows: limits.flows, seat: seat))
+            case .seat(let seat):
+                return .success(Admission(user: user.name.text, seat: seat))
             case .tooManySessions:
                 logRefusal(request, user.name, "too-many-sessions")
                 return .failure(.tooManySessions)
@@ -109,12 +146,8 @@ final class LoginBooks {
 
     private func look(_ now: Instant, _ kick: (AccountBook.Kick) -> Bool) {
         nextLook = now + Self.lookEvery
-        do throws(UserStoreError) {
-            owed += try book.look(unixSeconds: unixSeconds(), now: now)
-            trouble = nil
-        } catch {
-            tell(error)
-        }
+        owed += book.look(unixSeconds: unixSeconds(), now: now)
+        if let error = book.trouble { tell(error) } else { trouble = nil }
         owed.removeAll { item in
             guard kick(item) else { return false }
             logger.notice("sessions ended", metadata: ["user": "\(item.name)", "reason": "\(item.reason)"])
@@ -159,4 +192,9 @@ final class LoginBooks {
         trouble = error
         logger.error("the database of users cannot be used: \(error)")
     }
+}
+
+extension LoginRequest {
+    /// Something that can be guessed, and costs a hash.
+    fileprivate var hasPassword: Bool { user.map { $0.password.count > 0 } ?? false }
 }

@@ -1,4 +1,5 @@
 import LinuxIO
+import Primitives
 import Server
 import Synchronization
 import Tunnel
@@ -14,6 +15,8 @@ final class LoginDesk: Sendable {
     static let maximumWaiting = 64
     /// When those should come again, in seconds.
     static let pause: UInt32 = 5
+    /// After that nobody waits for an answer any more (`ServerSettings.loginTimeout`).
+    static let patience = Interval.seconds(10)
 
     /// What only the desk's thread may touch; the others post to its mailbox.
     private struct Inside: @unchecked Sendable {
@@ -44,13 +47,20 @@ final class LoginDesk: Sendable {
     func ask(_ request: LoginRequest, answer: @escaping @Sendable (Decision) -> Void) {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= Self.maximumWaiting,
             mailbox.post({ [self] in
-                waiting.wrappingSubtract(1, ordering: .relaxed)
-                answer(inside.books.decide(request))
+                inside.books.take(request) { [self] decision in
+                    waiting.wrappingSubtract(1, ordering: .relaxed)
+                    answer(decision)
+                }
             })
         else {
             waiting.wrappingSubtract(1, ordering: .relaxed)
             return answer(.failure(.tryLater(seconds: Self.pause)))
         }
+    }
+
+    /// Warns of keys that are users' and in the configuration's list as well.
+    func check(_ clients: [ServerConfiguration.KnownClient]) {
+        mailbox.post { [self] in inside.books.warnOfListed(clients) }
     }
 
     /// Writes a line of statistics.

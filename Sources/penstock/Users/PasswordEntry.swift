@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import LinuxIO
 import UserStore
@@ -74,4 +75,14 @@ enum PasswordEntry {
         }
         return line
     }
+}
+
+/// What is kept of a password; ends the program where there is no memory for that.
+func hashed(_ password: Password) throws(ExitCode) -> PasswordHash {
+    var random = SystemRandom()
+    guard let hash = PasswordHash(password, random: &random) else {
+        printError("there is not enough memory to hash a password: it takes 32 MiB")
+        throw .failure
+    }
+    return hash
 }

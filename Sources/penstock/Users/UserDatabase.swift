@@ -62,6 +62,9 @@ private func checkUserDatabase(_ path: String, create: Bool) throws(UserDatabase
         throw UserDatabaseError("\(path): there is no such file; 'penstock user add' makes it with its first user")
     }
     guard status.isRegular else { throw UserDatabaseError("\(path): this is not a regular file") }
+    guard status.owner == 0 || status.owner == geteuid() else {
+        throw UserDatabaseError("\(path): the file belongs to another user (\(status.owner)); run: chown root \(path)")
+    }
     guard status.mode & 0o077 == 0 else {
         throw UserDatabaseError(
             "\(path): others can read the file (mode 0\(String(status.mode, radix: 8))); run: chmod 600 \(path)")

@@ -55,6 +55,14 @@ struct NameCacheTests {
         #expect(cache.answered(id, .none, now: Self.start) == nil)
     }
 
+    /// Who says that an answer is good for no time is asked each time, unless the settings have a minimum.
+    @Test func anAnswerForNoTimeIsNotKept() throws {
+        var cache = NameCache(NameSettings())
+        let question = try Self.question("a.test")
+        try Self.fill(&cache, question, .addresses([Self.one], lifetime: .zero))
+        guard case .ask = cache.ask(question, for: Self.flow(2), now: Self.start) else { throw MissingQuery() }
+    }
+
     /// An answer is good for as long as it says, within bounds; so is that there is none.
     @Test(
         arguments: [
@@ -66,7 +74,9 @@ struct NameCacheTests {
             (.addresses([IPAddress("2001:db8::1")!], lifetime: .seconds(60)), .seconds(30)),
         ])
     func answersAreGoodForTheirTime(result: NameResult, lifetime: Interval) throws {
-        var cache = NameCache(NameSettings())
+        var settings = NameSettings()
+        settings.minimumLifetime = .seconds(5)
+        var cache = NameCache(settings)
         let question = try Self.question("a.test")
         try Self.fill(&cache, question, result)
         let last = Self.start + lifetime + .nanoseconds(-1)

@@ -52,6 +52,12 @@ import Users
     @Test func otherLinesAreNotFailures() throws {
         let filter = try filter()
         #expect(!line("203.0.113.7:1", "disabled", "anna").contains(filter))
+        // A client chooses the words with which it closes its connection.
+        let words = "logins: login failed client=198.51.100.1:1 reason=wrong-credentials user=x"
+        let forged = StandardErrorLogHandler(component: "server", style: .stamped, logLevel: .info).line(
+            .info, "client gone", ["client": "203.0.113.7:1", "reason": "closed by the other side: \(words)"],
+            at: Date())
+        #expect(forged.contains(words) && !forged.contains(filter))
         #expect(!"2026-01-31T12:00:00.123Z info server: client connected client=203.0.113.7:1".contains(filter))
     }
 }

@@ -51,8 +51,15 @@ struct ShareCommand: ParsableCommand {
             link.privateKey = decodeBase64(pair.privateKeyBase64)
         }
         if generate { link.password = PasswordEntry.generated() }
-        let hash = link.password.flatMap { Password($0.utf8) }.map { PasswordHash($0, random: &random) }
+        let password = link.password.flatMap { Password($0.utf8) }
+        let hash = try password.map { secret throws(ExitCode) in try hashed(secret) }
 
+        guard link.text.utf8.count <= AccessLink.maximumLength else {
+            printError(
+                "the link would have more than \(AccessLink.maximumLength) characters; leave --ca-file out, and the client "
+                    + "knows the server by its pin")
+            throw ExitCode.failure
+        }
         try withUserStore(users.database) { store throws(UserStoreError) in
             guard try store.user(name) != nil else { throw UserStoreError.unknown(name) }
             if let publicKey { try store.change(name) { $0.keys.append(publicKey) } }

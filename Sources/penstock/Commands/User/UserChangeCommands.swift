@@ -28,8 +28,7 @@ struct UserAddCommand: ParsableCommand {
         let name = user.name
         var generated: String?
         let secret: Password? = try password || stdin || generate ? newPassword(name, stdin, generate, &generated) : nil
-        var random = SystemRandom()
-        let hash = secret.map { PasswordHash($0, random: &random) }
+        let hash = try secret.map { password throws(ExitCode) in try hashed(password) }
         var wanted = User(id: 0, name: name)
         limits.apply(to: &wanted, now: unixSeconds())
         try store.withStore(create: true) { store throws(UserStoreError) in
@@ -139,8 +138,7 @@ struct UserPasswordCommand: ParsableCommand {
     func run() throws {
         let name = user.name
         var generated: String?
-        var random = SystemRandom()
-        let hash = delete ? nil : PasswordHash(try newPassword(name, stdin, generate, &generated), random: &random)
+        let hash = delete ? nil : try hashed(try newPassword(name, stdin, generate, &generated))
         try store.withStore { store throws(UserStoreError) in try store.setPassword(of: name, hash) }
         if let generated { print("password: \(generated)") }
     }
