@@ -269,10 +269,10 @@ wait_for_tunnel() {
 # statistics NAME KEY: a number of the newest statistics line, after asking for one by SIGUSR1.
 statistics() {
     local before line
-    before=$(grep -c ' statistics ' "$testbed_dir/$1.log" || true)
+    before=$(grep -c " $1: statistics " "$testbed_dir/$1.log" || true)
     kill -USR1 "$(pid_of "$1")"
     wait_until 5 "the $1 prints its statistics" has_more_statistics "$1" "$before" || return 1
-    line=$(grep ' statistics ' "$testbed_dir/$1.log" | tail -n 1)
+    line=$(grep " $1: statistics " "$testbed_dir/$1.log" | tail -n 1)
     grep -oE "(^| )$2=[0-9]+" <<<"$line" | tail -n 1 | cut -d= -f2
 }
 
@@ -288,7 +288,7 @@ flow_numbers() {
 
 has_listed_flows() { tail -n "+$(($1 + 1))" "$testbed_dir/client.log" | grep -q ' gauge table_bytes '; }
 
-has_more_statistics() { (($(grep -c ' statistics ' "$testbed_dir/$1.log") > $2)); }
+has_more_statistics() { (($(grep -c " $1: statistics " "$testbed_dir/$1.log") > $2)); }
 
 # start_capture NAME NS DEVICE: full packets into $testbed_dir/NAME.pcap.
 start_capture() {
