@@ -80,7 +80,7 @@ let serverConfigurationExample = """
     # users:
     #   database: /var/lib/penstock/users.db
     #   address: vpn.example.org:4433 # where clients find this server, for the links of 'penstock share'
-    #   require: []                   # what every client must show: any of key, password, certificate; [] is one of them
+    #   require: []                   # what every user must show: any of key, password, certificate; [] is one of them
 
     dial:
       timeout: 60s                    # for a destination to answer
@@ -106,7 +106,7 @@ let serverConfigurationExample = """
     names:                            # of destinations: clients may ask for a name in place of an address
       servers: []                     # such as 192.0.2.53; those of /etc/resolv.conf, as it is at start, when empty
       timeout: 2s                     # for a name server to answer the first time
-      minimum-ttl: 5s                 # an answer is good for as long as it says, within these bounds
+      minimum-ttl: 0s                 # an answer is good for as long as it says, within these bounds
       maximum-ttl: 1h
       negative-ttl: 30s               # how long it is believed that there is no such name
       entries: 8192                   # answers that are kept

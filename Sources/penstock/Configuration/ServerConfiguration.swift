@@ -44,7 +44,7 @@ struct ServerConfiguration: Sendable {
         /// How long a name server may take.
         var timeout = Interval.seconds(2)
         /// Bounds of the time for which an answer is good.
-        var minimumLifetime = Interval.seconds(5)
+        var minimumLifetime = Interval.zero
         var maximumLifetime = Interval.seconds(3_600)
         /// How long it is believed that there is no such name.
         var negativeLifetime = Interval.seconds(30)
@@ -137,7 +137,7 @@ extension ServerConfiguration: ConfigurationFile {
         let loops = root.optional("loops", .integer(1...64))
         let drainTime = root.value("drain-time", .duration(.zero...(.seconds(3_600))), default: .seconds(5))
         let stateDirectory = root.directory("state-directory")
-        let users = UserSettings(root.section("users"))
+        let users = UserSettings(root.section("users"), hasCertificates: clientCertificates.demand != .none)
         let limits = Limits(root.section("limits"))
         let logLevel = root.logLevel()
         root.refuseUnknownKeys()

@@ -12,11 +12,18 @@ struct UserSettings: Hashable, Sendable {
 
 extension UserSettings {
     /// Nil without a database; that other settings are there then is noted.
-    init?(_ section: ConfigurationSection) {
+    /// - Parameter hasCertificates: clients are asked for TLS certificates.
+    init?(_ section: ConfigurationSection, hasCertificates: Bool) {
         let database = section.directory("database")
         let required: [LoginFactor] = section.list("require", .choice, default: [])
         let address = section.optional("address", .hostAndPort)
         section.refuseUnknownKeys()
+        if required.contains(.certificate), !hasCertificates {
+            section.refuse(
+                "require",
+                "'\(section.name("require"))' has 'certificate', and 'client-certificates.demand' is none, so nobody could come in",
+                remedy: "set 'client-certificates.demand' to optional or required")
+        }
         guard let database else {
             if !required.isEmpty || address != nil, !section.has("database") {
                 section.refuse(
@@ -38,7 +45,7 @@ extension ServerConfiguration {
     ) throws(ConfigurationError) -> String {
         let document = ConfigurationDocument(file: file, environment: environment)
         let root = try document.readRoot()
-        let settings = UserSettings(root.section("users"))
+        let settings = UserSettings(root.section("users"), hasCertificates: true)
         if settings == nil && document.problems.isEmpty {
             root.refuse(
                 "users", "'users' is missing", remedy: "add 'users: { database: /var/lib/penstock/users.db }'")

@@ -152,8 +152,8 @@ users_gone_within() {
     local limit=$1 reason=$2 before start
     shift 2
     before=$(lines_of client "$reason")
-    "$@"
     start=$(date +%s%3N)
+    "$@"
     wait_until 3 "the client is told: $reason" users_client_told "$reason" "$before"
     expect_at_most $(($(date +%s%3N) - start)) "$limit" "milliseconds until the client is told"
 }
@@ -187,6 +187,50 @@ case_users_change_while_they_are_there() {
 }
 
 users_iperf_listens() { [[ -n "$(in_web ss -H -t -l -n 'sport = :5201')" ]]; }
+
+# users_load NAME ARGUMENTS...: a second client of the same user, which speaks the tunnel's protocol itself; it may fail.
+users_load() {
+    local name=$1
+    shift
+    rm -f "$testbed_dir/$name.json"
+    load in_client "$name" --via quic --config "$testbed_dir/client.yaml" --duration 2s "$@" >/dev/null || true
+}
+
+# Each count of a user is reached and held, from the database to the sockets.
+case_users_counts() {
+    users_server
+    start_target
+    users_add anna "sesame opens" --sessions 2 --flows 8 --udp-associations 2
+    start_server
+    users_login anna "sesame opens"
+    # Eight flows at once, and not one more, whichever session they belong to.
+    users_load counts-flows --workload idle --flows 10
+    load_holds counts-flows '.workloads[0] | .flows.peak == 8 and .flows.completed == 8 and .failures["too-many-flows"] > 0'
+    users_load counts-udp --workload udp --flows 4 --rate 200
+    load_holds counts-udp '.workloads[0] | .datagrams.received > 0 and .failures["too-many-flows"] > 0'
+    expect_equal "$(statistics server associations_opened)" 2 "associations of a user who may have two"
+    # Dials that nobody answers: three, and what is asked for besides is refused at once.
+    users_db set anna --half-open 3
+    sleep 1
+    web_4=$silent_4 users_load counts-three-dials --workload idle --flows 3
+    load_holds counts-three-dials '.workloads[0] | .flows.completed == 0 and .failures["too-many-flows"] == null'
+    web_4=$silent_4 users_load counts-four-dials --workload idle --flows 4
+    load_holds counts-four-dials '.workloads[0] | .flows.completed == 0 and .failures["too-many-flows"] > 0'
+    users_db set anna --half-open none
+    # Two sessions: the client's, and one of the load; the third is refused and told why.
+    start_client
+    wait_for_tunnel
+    local before third
+    before=$(lines_of server 'client connected .*user=anna')
+    ip netns exec "$client_ns" "$penstock" load run --target "$web_4:$load_port" --via quic \
+        --config "$testbed_dir/client.yaml" --workload idle --flows 1 --duration 20s </dev/null >/dev/null 2>&1 &
+    remember second-session $!
+    wait_until 5 "the second session is in" users_more_lines 'client connected .*user=anna' "$before"
+    third=$(in_client "$penstock" load run --target "$web_4:$load_port" --via quic \
+        --config "$testbed_dir/client.yaml" --workload idle --flows 1 --duration 1s 2>&1 || true)
+    expect_match "$third" 'too many sessions' "what the third session is told"
+    stop second-session
+}
 
 # The rate of a user holds: within 5 % for TCP and UDP, up and down, whatever the number of connections.
 case_users_rate() {

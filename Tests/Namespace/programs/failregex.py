@@ -18,12 +18,15 @@ def main() -> None:
     settings = configparser.RawConfigParser()
     with open(sys.argv[1], encoding="utf-8") as file:
         settings.read_file(file)
-    pattern = re.compile(settings["Definition"]["failregex"].replace("<ADDR>", ADDRESS))
+    lines = settings["Definition"]["failregex"].split("\n")
+    patterns = [re.compile(line.strip().replace("<ADDR>", ADDRESS)) for line in lines]
     with open(sys.argv[2], encoding="utf-8") as file:
         for line in file:
-            found = pattern.search(line.rstrip("\n"))
-            if found:
-                print(found["addr"])
+            for pattern in patterns:
+                found = pattern.search(line.rstrip("\n"))
+                if found:
+                    print(found["addr"])
+                    break
 
 
 main()

@@ -38,7 +38,7 @@ import Testing
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same mutations for the same seed.
-private struct MutationRandom: RandomNumberGenerator {
+struct MutationRandom: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
