@@ -145,6 +145,8 @@ public struct ServerDatagramCounters: Equatable, Sendable {
 public struct ServerCounters: Equatable, Sendable {
     public var connectionsOpen = 0
     public var connectionsAccepted = 0
+    /// Connections ended before they had logged in, as there were too many of those.
+    public var newcomersDropped = 0
     /// Key exchanges that failed, and clients that said no hello.
     public var authenticationFailures = 0
     /// Connections ended since their clients' certificates were not good any more.

@@ -6,6 +6,20 @@ import Users
 
 /// From the client's hello to the program's decision.
 extension ServerEngine {
+    /// Connections that say nothing cost a client nothing, and could take every place. Whoever means to come in has done so before it
+    /// is the oldest of those who have not.
+    func makeRoomForNewcomer(_ session: ServerSession) {
+        while let first = newcomers.first, self.session(first)?.isNewcomer != true { _ = newcomers.popFirst() }
+        newcomers.append(session.id)
+        guard newcomers.count > settings.maximumNewcomers,
+            sessions.count(where: { $0?.isNewcomer == true }) > settings.maximumNewcomers,
+            let oldest = newcomers.popFirst().flatMap({ self.session($0) })
+        else { return }
+        counters.newcomersDropped += 1
+        close(oldest, .resourceLimit, "too many clients log in at once")
+        end(oldest, reason: "too many clients log in at once")
+    }
+
     /// Asks the program whether the client may come in.
     func logIn(_ session: ServerSession, _ hello: Hello, key: PublicKey) {
         guard pendingLogins < settings.maximumPendingLogins else {

@@ -25,6 +25,7 @@ extension ServerEngine {
         }
         settings.ciphers = new.ciphers
         settings.maximumConnections = new.maximumConnections
+        settings.maximumNewcomers = new.maximumNewcomers
         settings.maximumFlowsPerConnection = new.maximumFlowsPerConnection
         settings.maximumAssociations = new.maximumAssociations
         settings.maximumAssociationsPerConnection = new.maximumAssociationsPerConnection

@@ -37,6 +37,8 @@ public final class ServerEngine {
     var random: any RandomNumberGenerator
     @exclusivity(unchecked) var sessions: [ServerSession?] = []
     private var sessionGeneration: UInt32 = 0
+    /// In the order in which they came: those who have not logged in, and some who have.
+    var newcomers = Fifo<SessionID>()
     /// Clients that the program has yet to decide about.
     var pendingLogins = 0
     @exclusivity(unchecked) var flows: [OutboundFlow?] = []
@@ -110,6 +112,7 @@ public final class ServerEngine {
         connection.owner = self
         counters.connectionsOpen += 1
         counters.connectionsAccepted += 1
+        makeRoomForNewcomer(session)
         switch leaving {
         case .no: break
         case .draining, .stopping: close(session, .shuttingDown, goodbye)

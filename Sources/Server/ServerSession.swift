@@ -18,6 +18,13 @@ final class ServerSession {
 
     let connection: QuicConnection
     let id: SessionID
+    /// It has not logged in yet, and may still do so.
+    var isNewcomer: Bool {
+        switch phase {
+        case .handshaking, .exchanging, .loggingIn: true
+        case .open, .ended: false
+        }
+    }
     var index: Int { id.index }
     var phase = Phase.handshaking
     var control: (stream: QuicStream, sealed: ControlStream)?

@@ -22,6 +22,8 @@ public struct ServerSettings: Sendable {
     /// The number of this engine's loop among those that share a port: every connection ID made here begins with it.
     public var loop: UInt8 = 0
     public var maximumConnections = 1_024
+    /// Of them, those that have not logged in; when there are more, the oldest makes room.
+    public var maximumNewcomers = 256
     public var alwaysRetry = false
     public var maximumFlowsPerConnection = 4_096
     /// Flows of all clients together; each may hold a socket.

@@ -39,7 +39,7 @@ struct ServerFigures: Sendable {
                 "resets_sent": "\(endpoint.statelessResetsSent)", "refused": "\(endpoint.refused)",
                 "rare_frames": "\(totals.rareFramesReceived)", "library_bytes": "\(totals.libraryMemory)",
                 "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
-                "connections_open": "\(counters.connectionsOpen)",
+                "connections_open": "\(counters.connectionsOpen)", "newcomers_dropped": "\(counters.newcomersDropped)",
                 "connections_accepted": "\(counters.connectionsAccepted)",
                 "authentication_failures": "\(counters.authenticationFailures)",
                 "logins": "\(counters.logins)", "logins_admitted": "\(counters.loginsAdmitted)",

@@ -93,6 +93,8 @@ final class ServerProgram {
         // What counts for all clients together is shared out: the loops know nothing of each other.
         let share = { (total: Int) in (total + loops - 1) / loops }
         settings.maximumConnections = share(configuration.limits.connections)
+        // A quarter: the others are for those who are in.
+        settings.maximumNewcomers = max(1, settings.maximumConnections / 4)
         settings.maximumAssociations = share(configuration.limits.associations)
         settings.maximumFlows = share(settings.maximumFlows)
         settings.names.maximumEntries = share(settings.names.maximumEntries)
