@@ -44,4 +44,21 @@ import Users
         #expect([DestinationRule]().allow(Endpoint("198.51.100.1:443")!))
         #expect([try DestinationRule("*:53")].allow(Endpoint("198.51.100.1:53")!))
     }
+
+    /// Before a name is looked up: only what no address of it could change is refused.
+    @Test(arguments: [
+        ("example.org:443", true), ("example.org:80", false), ("a.example.org:80", true), ("badexample.org:443", false),
+        ("other.test:443", false), ("other.test:22", true),
+    ])
+    func namesThatMayBeAllowed(target: String, isAllowed: Bool) throws {
+        var limits = UserLimits()
+        limits.destinations = try ["192.0.2.0/24:22", "example.org:443", "*.example.org"].map {
+            try DestinationRule($0)
+        }
+        let account = Account(id: 1, name: UserName("anna")!, limits: limits)
+        let parts = target.split(separator: ":")
+        #expect(account.mayAllow(String(parts[0]), port: UInt16(parts[1])!) == isAllowed)
+        account.apply(UserLimits())
+        #expect(account.mayAllow(String(parts[0]), port: UInt16(parts[1])!))
+    }
 }

@@ -3,6 +3,7 @@ import QuicTransport
 import Sealing
 import Testing
 import Tunnel
+import Users
 
 @testable import Server
 
@@ -153,6 +154,32 @@ struct NamedDialTests {
         #expect(net.reply(on: flow)?.code == .hostUnreachable)
         #expect(net.server.currentNameCounters.failed == 1)
         Self.expectNothingLeft(net)
+    }
+
+    /// A user's own destinations: a name among them is dialled wherever it points that the policy allows, and any other is not even
+    /// looked up, since a question to a name server tells something.
+    @Test func namesOfAUser() throws {
+        let net = try HostileClient()
+        var limits = UserLimits()
+        limits.destinations = [try DestinationRule("*.example:80")]
+        let account = Account(id: 1, name: UserName("anna")!, limits: limits)
+        net.decision = .success(Admission(user: "anna", seat: Seat(account)))
+        net.greet()
+        let other = try Self.flow(net, to: "host.test")
+        #expect(net.reply(on: other)?.code == .notAllowed && net.queries.isEmpty)
+        let otherPort = try Self.flow(net, to: "host.example", port: 81)
+        #expect(net.reply(on: otherPort)?.code == .notAllowed && net.queries.isEmpty)
+        #expect(net.server.dialCounters.user == 2)
+
+        _ = try Self.flow(net, to: "host.example")
+        try Self.answer(net, .v6, [])
+        try Self.answer(net, .v4, [Self.v4])
+        #expect(net.attempts.map(\.destination) == [Endpoint(Self.v4, 80)])
+        let inside = try Self.flow(net, to: "inside.example")
+        try Self.answer(net, .v6, [])
+        try Self.answer(net, .v4, [IPAddress("10.0.0.1")!])
+        net.run()
+        #expect(net.reply(on: inside)?.code == .notAllowed && net.attempts.count == 1)
     }
 
     /// A name may point anywhere. Only the addresses that the policy allows are dialled, and where there is none the client is
