@@ -49,13 +49,13 @@ extension ServerEngine {
             return false
         }
         pendingLogins -= 1
-        session.maximumFlows = settings.maximumFlowsPerConnection
         session.user = admission.user
         session.seat = admission.seat
         boundWindow(session)
         session.phase = .open
         counters.loginsAdmitted += 1
-        let welcome = Welcome(maximumFlows: UInt32(clamping: session.maximumFlows), software: settings.software)
+        let welcome = Welcome(
+            maximumFlows: UInt32(clamping: settings.maximumFlowsPerConnection), software: settings.software)
         reply(welcome.encode(), session, control.sealed)
         append(.log(.connected(session.connection.validatedRemote, user: admission.user, software: session.software)))
         markDirty(session)

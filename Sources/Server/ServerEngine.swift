@@ -295,8 +295,7 @@ public final class ServerEngine {
 
     func hasRoomForFlow(_ session: ServerSession) -> Bool {
         // The transport counts streams; a flow may outlive its stream while its socket does not take the last bytes.
-        // The limit may have become lower since the client was let in.
-        session.flows.count < min(session.maximumFlows, settings.maximumFlowsPerConnection)
+        session.flows.count < settings.maximumFlowsPerConnection
             && counters.flowsOpen < settings.maximumFlows
     }
 

@@ -30,9 +30,8 @@ final class ServerSession {
     var control: (stream: QuicStream, sealed: ControlStream)?
     /// Of the client's program; known from its hello on.
     var software = ""
-    /// Who was let in, for rules of the policy as well, and may have so many flows.
+    /// Who was let in, for rules of the policy as well.
     var user: String?
-    var maximumFlows = 0
     /// The connection is closed with this code once the client has the last message, or then.
     var leaving: (code: TunnelErrorCode, deadline: Instant)?
     /// Key exchanges that the client may ask for.

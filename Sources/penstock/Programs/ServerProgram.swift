@@ -93,15 +93,15 @@ final class ServerProgram {
         // What counts for all clients together is shared out: the loops know nothing of each other.
         let share = { (total: Int) in (total + loops - 1) / loops }
         settings.maximumConnections = share(configuration.limits.connections)
-        // A quarter: the others are for those who are in.
-        settings.maximumNewcomers = max(1, settings.maximumConnections / 4)
+        // A quarter: the others are for those who are in. A few may always log in side by side.
+        settings.maximumNewcomers = min(settings.maximumConnections, max(16, settings.maximumConnections / 4))
         settings.maximumAssociations = share(configuration.limits.associations)
         settings.maximumFlows = share(settings.maximumFlows)
         settings.names.maximumEntries = share(settings.names.maximumEntries)
         settings.names.maximumQueries = share(settings.names.maximumQueries)
-        // A flow asks two questions at most: no client has more than a quarter of them.
+        // A flow asks two questions at most: no client has more than a quarter of them, but where many loops share few.
         settings.names.maximumWaitingPerConnection = min(
-            settings.names.maximumWaitingPerConnection, max(1, settings.names.maximumQueries / 8))
+            settings.names.maximumWaitingPerConnection, max(16, settings.names.maximumQueries / 8))
         return settings
     }
 
