@@ -72,6 +72,8 @@ public final class ClientEngine {
     var last: Instant
     /// What the network answered to datagrams for the server, since it was last heard.
     private(set) var lastSendError: String?
+    /// What flows were told last of how much is worth having ready.
+    private var readyBytes = 0
     /// A connection that has ended and may still have its last packet to send.
     private var leaving: QuicConnection?
 
@@ -295,6 +297,10 @@ public final class ClientEngine {
         rekeyIfSpent()
         guard let connection else { return nil }
         let batch = connection.nextBatch(into: buffer, now: now)
+        if connection.readyBytes != readyBytes {
+            readyBytes = connection.readyBytes
+            nat.limitWindows(to: readyBytes)
+        }
         carryOutConnectionEvents(now: now)
         return batch
     }

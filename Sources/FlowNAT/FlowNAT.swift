@@ -301,8 +301,17 @@ public struct FlowNAT: ~Copyable {
     /// `count` bytes that the consumer took have left it: the application may send as many more.
     public mutating func release(_ id: FlowID, _ count: Int) {
         guard let flow = flows.find(id) else { return }
-        if flow.pointee.release(count).contains(.ready) { markReady(flow) }
+        if flow.pointee.release(count, settings: rules).contains(.ready) { markReady(flow) }
     }
+
+    /// Bounds the receive windows of all flows, below what the settings allow, from here on: what an application may send that
+    /// its consumer cannot pass on soon would only grow old here. What a flow was promised before, it keeps.
+    public func limitWindows(to bytes: Int) {
+        UnsafeMutablePointer(mutating: rules).pointee.windowBound = max(bytes, Self.leastWindow)
+    }
+
+    /// No window is bounded below this many bytes: an application with large segments would wait for each to be passed on.
+    public static let leastWindow = 32 << 10
 
     // MARK: - Events and packets out
 

@@ -13,6 +13,8 @@ public struct FlowSettings: Sendable {
     public var offload = true
     /// Bytes that the application may send before the consumer has released any: the largest receive window.
     public var receiveWindow = 1 << 20
+    /// What `FlowNAT.limitWindows` has made of it.
+    var windowBound = Int.max
     /// How long a flow that closed first keeps its addresses (RFC 9293, section 3.6.1: 2 MSL). The other end of a TUN is
     /// a kernel some microseconds away; a gateway's LAN is a few milliseconds away.
     public var timeWait: Interval = .seconds(10)
@@ -138,7 +140,7 @@ extension FlowSettings {
 }
 
 extension UnsafePointer<FlowSettings> {
-    /// Settings that stay as they are until `deallocate`.
+    /// Settings that stay as they are until `deallocate`, but for `windowBound`.
     static func allocate(_ settings: FlowSettings) -> Self {
         let pointer = UnsafeMutablePointer<FlowSettings>.allocate(capacity: 1)
         pointer.initialize(to: settings)

@@ -36,6 +36,8 @@ public struct ConnectionStatistics: Equatable, Sendable {
 
     /// PATH_CHALLENGE, NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that came in, of which a peer has little need.
     public var rareFramesReceived = 0
+    /// Whether this side closed the connection since the peer went beyond a limit: 0 or 1.
+    public var limitsExceeded = 0
     /// Bytes that the library holds for this connection: streams, what is in flight, and what came out of order.
     public var libraryMemory = 0
 
@@ -65,6 +67,7 @@ extension ConnectionStatistics {
         keyUpdatesBegun += other.keyUpdatesBegun
         tokensGiven += other.tokensGiven
         rareFramesReceived += other.rareFramesReceived
+        limitsExceeded += other.limitsExceeded
         libraryMemory += other.libraryMemory
         streamsOpen += other.streamsOpen
         streamsOpened += other.streamsOpened

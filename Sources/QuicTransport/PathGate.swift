@@ -7,6 +7,9 @@ import Primitives
 /// an assertion: if the discovery of the path's MTU has begun by then, and if the peer has left 16 retirements of
 /// connection IDs without an acknowledgement. Both are in the hands of any client, with no key needed.
 ///
+/// Only a datagram that a key of the connection opens counts as a change: whoever has seen no more than a connection ID
+/// must not lock the gate.
+///
 /// So after each change the datagrams of all other paths are dropped for a while, as if the network had lost them. A
 /// client whose address changes twice within that time stalls for the rest of it, and goes on.
 struct PathGate: Equatable {

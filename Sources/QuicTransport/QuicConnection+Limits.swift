@@ -19,6 +19,7 @@ extension QuicConnection {
     }
 
     private func exceeded(_ what: String) {
+        if pendingClose == nil { counters.limitsExceeded = 1 }
         request(.application(code: settings.limitErrorCode), message: what, reason: .limitExceeded(what))
     }
 }

@@ -74,10 +74,24 @@ extension QuicConnection {
         guard var gate, path != gate.current || gate.isActive else { return true }
         noteCurrentPath()
         gate = self.gate ?? gate
+        let before = gate
         let admitted = gate.admits(path, now: latest, patience: pathPatience)
+        if gate != before {
+            gateBefore = before
+            _ = cngtcp2_take_opened()
+        }
         self.gate = gate
         if !admitted { counters.datagramsFromOtherPaths += 1 }
         return admitted
+    }
+
+    /// A datagram from a new address has been read: when no key opened it, nobody came.
+    func settleGate() {
+        if cngtcp2_take_opened() == 0 {
+            gate = gateBefore
+            counters.datagramsFromOtherPaths += 1
+        }
+        gateBefore = nil
     }
 
     /// Keeps the gate in step with ngtcp2, after it has read a datagram or before the gate is asked.

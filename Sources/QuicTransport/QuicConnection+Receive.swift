@@ -26,6 +26,7 @@ extension QuicConnection {
             native, arrivalPath.pointer, packetInfo, base.assumingMemoryBound(to: UInt8.self), datagram.count, time)
         reportStops()
         isInside = false
+        if gateBefore != nil { settleGate() }
         if result != 0 { receivingFailed(result) }
         noteCurrentPath()
         checkLimits()

@@ -43,7 +43,13 @@ extension QuicConnection {
         let batch = fill(buffer, time: time)
         if let batch {
             ngtcp2_conn_update_pkt_tx_time(native, time)
-            if carriesData { pacer.sent(batch.count, rate: pacingRate, now: latest) }
+            if carriesData {
+                let rate = pacingRate
+                pacer.sent(batch.count, rate: rate, now: latest)
+                // A rate that makes no sense is no reason to trap.
+                let ready = min(rate * Double(Self.readyTime.nanoseconds), Double(Self.mostReadyBytes))
+                readyBytes = max(Int(ready), Self.leastReadyBytes)
+            }
         }
         settleClose()
         if batch == nil, state == .closing { return farewellBatch(into: buffer) }

@@ -36,6 +36,10 @@ public final class QuicConnection {
     public static let maximumBatchBytes = 65_535 - 40 - 8
     /// What pacing allows for so long may leave in one batch.
     static let burstTime = Interval.milliseconds(1)
+    /// How long what waits on a stream may take to leave, and the least that is worth having ready, in bytes.
+    static let readyTime = Interval.milliseconds(100)
+    static let leastReadyBytes = 32 << 10
+    static let mostReadyBytes = 64 << 20
     /// Packets that may leave at once at any rate.
     static let harmlessPackets = 10
     /// Bytes that a connection may have in flight however short memory is.
@@ -80,6 +84,9 @@ public final class QuicConnection {
     @exclusivity(unchecked) var isWindowBlocked = false
 
     @exclusivity(unchecked) var pacer = Pacer()
+    /// How many bytes an owner should have waiting on each stream: what leaves in a tenth of a second at the rate at which
+    /// packets leave now. More would keep the path no busier, and only grow old before its turn comes.
+    @exclusivity(unchecked) public internal(set) var readyBytes = QuicConnection.leastReadyBytes
     /// The pacer has held back what waits to be sent.
     @exclusivity(unchecked) var isPaced = false
     /// The batch just written has more in it than acknowledgements.
@@ -114,6 +121,8 @@ public final class QuicConnection {
     @exclusivity(unchecked) var keysUsedSince: Instant
     /// Where a server's datagrams may come from; nil on a client.
     @exclusivity(unchecked) var gate: PathGate?
+    /// The gate as it was before the datagram at hand, which comes from an address that is new to it.
+    @exclusivity(unchecked) var gateBefore: PathGate?
     /// A packet that did not fit into the batch before: it was larger, or takes another path.
     @exclusivity(unchecked) var held: HeldPacket
     /// The CONNECTION_CLOSE packet.

@@ -42,7 +42,7 @@ extension ServerEngine {
     /// How many bytes may be read from the socket now; zero asks the program to wait for `ServerAction.read`.
     public func roomToRead(_ id: OutboundID) -> Int {
         guard let flow = flow(id), case .open = flow.phase, !flow.socketEnded else { return 0 }
-        let room = unsentLimit - flow.stream.unsent
+        let room = unsentLimit(of: flow.session) - flow.stream.unsent
         if room <= 0 {
             flow.isPaused = true
             return 0
@@ -50,10 +50,10 @@ extension ServerEngine {
         return min(room, roomOfUser(flow))
     }
 
-    /// Sealed bytes that may wait on a stream now.
-    var unsentLimit: Int {
-        pool.outstanding < pool.limit / 4 * 3
-            ? settings.unsentLimit : min(settings.unsentLimit, settings.unsentLimitUnderPressure)
+    /// Sealed bytes that may wait on a stream now: what its path needs, within what memory allows.
+    func unsentLimit(of session: ServerSession) -> Int {
+        let limit = min(settings.unsentLimit, session.connection.readyBytes)
+        return pool.outstanding < pool.limit / 4 * 3 ? limit : min(limit, settings.unsentLimitUnderPressure)
     }
 
     /// Bytes that were read from the socket.

@@ -62,7 +62,7 @@ public struct ServerSettings: Sendable {
     public var rekeysPerSecond = 1
     /// How long after a key exchange the secret before it is kept, for what is still on its way.
     public var oldKeyTime: Interval = .seconds(120)
-    /// Sealed bytes that may wait on a stream before its socket is no longer read.
+    /// Sealed bytes that may wait on a stream before its socket is no longer read, however fast the path is.
     public var unsentLimit = 512 << 10
     /// The same once three quarters of the pool are in use, so that many slow readers slow down and are not cut.
     public var unsentLimitUnderPressure = 32 << 10

@@ -16,6 +16,11 @@ public struct LinkConditions: Sendable {
     public var rate: Int?
     /// Bytes that wait before the bottleneck; what comes on top is dropped.
     public var queueLimit: Int
+    /// Bytes waiting before the bottleneck from which on capable datagrams are marked as having met congestion (RFC 3168,
+    /// section 5).
+    public var markAbove: Int?
+    /// Clears the ECN field of all datagrams, as some routers do.
+    public var clearsECN = false
     /// Datagrams larger than this many bytes are dropped, as a path with a small MTU does.
     public var mtu: Int
 
@@ -46,6 +51,8 @@ public struct SimLink {
         public var reordered = 0
         public var corrupted = 0
         public var overflowed = 0
+        /// Marked as having met congestion.
+        public var marked = 0
         public var tooLarge = 0
         public var bytes = 0
     }
@@ -55,10 +62,17 @@ public struct SimLink {
     public var isCut = false
     public private(set) var counters = Counters()
 
+    /// What comes out of the link.
+    public struct Datagram: Sendable {
+        public var bytes: [UInt8]
+        /// The ECN codepoint, 0 to 3 (RFC 3168, section 5).
+        public var ecn: UInt8
+    }
+
     private struct Flight {
         var arrival: Instant
         var order: Int
-        var bytes: [UInt8]
+        var datagram: Datagram
     }
 
     private var random: SeededRandom
@@ -72,7 +86,7 @@ public struct SimLink {
         random = SeededRandom(seed: seed)
     }
 
-    public mutating func send(_ bytes: [UInt8], now: Instant) {
+    public mutating func send(_ bytes: [UInt8], ecn: UInt8 = 0, now: Instant) {
         if isCut || random.chance(conditions.loss) {
             counters.lost += 1
             return
@@ -81,21 +95,26 @@ public struct SimLink {
             counters.tooLarge += 1
             return
         }
-        launch(bytes, now: now)
+        launch(bytes, ecn: ecn, now: now)
         if random.chance(conditions.duplication) {
             counters.duplicated += 1
-            launch(bytes, now: now)
+            launch(bytes, ecn: ecn, now: now)
         }
     }
 
-    private mutating func launch(_ bytes: [UInt8], now: Instant) {
+    private mutating func launch(_ bytes: [UInt8], ecn: UInt8, now: Instant) {
         var leaves = now
+        var ecn = conditions.clearsECN ? 0 : ecn
         if let rate = conditions.rate {
             wireFree = max(wireFree, now)
             let backlog = Int(Double((wireFree - now).nanoseconds) * Double(rate) / 8e9)
             if backlog > conditions.queueLimit {
                 counters.overflowed += 1
                 return
+            }
+            if let threshold = conditions.markAbove, backlog > threshold, ecn != 0 {
+                counters.marked += 1
+                ecn = 3
             }
             wireFree = wireFree + .nanoseconds(Int64(Double(bytes.count) * 8e9 / Double(rate)))
             leaves = wireFree
@@ -114,7 +133,7 @@ public struct SimLink {
             counters.corrupted += 1
             bytes[.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
         }
-        insert(Flight(arrival: arrival, order: order, bytes: bytes))
+        insert(Flight(arrival: arrival, order: order, datagram: Datagram(bytes: bytes, ecn: ecn)))
         order += 1
     }
 
@@ -136,12 +155,15 @@ public struct SimLink {
     public var nextArrival: Instant? { inFlight.last?.arrival }
     public var isEmpty: Bool { inFlight.isEmpty }
 
+    /// The bytes of the next datagram that has arrived by `now`.
+    public mutating func receive(now: Instant) -> [UInt8]? { receiveDatagram(now: now)?.bytes }
+
     /// The next datagram that has arrived by `now`.
-    public mutating func receive(now: Instant) -> [UInt8]? {
+    public mutating func receiveDatagram(now: Instant) -> Datagram? {
         guard let last = inFlight.last, last.arrival <= now else { return nil }
         inFlight.removeLast()
         counters.delivered += 1
-        counters.bytes += last.bytes.count
-        return last.bytes
+        counters.bytes += last.datagram.bytes.count
+        return last.datagram
     }
 }

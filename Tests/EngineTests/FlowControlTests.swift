@@ -43,6 +43,35 @@ struct FlowControlTests {
         #expect(app.violations.isEmpty, "\(app.violations)")
     }
 
+    /// What waits at either end of a slow path is what it carries in a tenth of a second, not half a megabyte that takes two
+    /// seconds: an answer within the same flow is not stuck behind it.
+    @Test func littleWaitsOnASlowPath() throws {
+        let slow = LinkConditions(delay: .milliseconds(25), rate: 2_000_000)
+        let download = try Simulation(link: slow, seed: 7)
+        download.services[Endpoint(Self.web)!] = .source(8 << 20)
+        let reader = download.application(to: Self.web)
+        var got = 0
+        download.run(for: .seconds(20)) {
+            got += reader.read().count
+            return false
+        }
+        #expect(got > 4_000_000, "the path was busy: \(got)")
+        // What is unsent, one read on top, and what is in flight.
+        let waiting = download.serverPool.outstanding * BlockPool.blockSize
+        #expect(waiting <= (32 << 10) + (64 << 10) + (64 << 10) + Self.slack, "\(waiting)")
+
+        let upload = try Simulation(link: slow, seed: 8)
+        upload.services[Endpoint(Self.web)!] = .sink
+        let writer = upload.application(to: Self.web)
+        upload.run(for: .seconds(20)) {
+            if writer.writable > 0 { _ = writer.write(SimSocket.bytes(writer.writable)) }
+            return false
+        }
+        #expect(upload.socket(0).received.count > 4_000_000, "the path was busy: \(upload.socket(0).received.count)")
+        let held = upload.clientPool.outstanding * BlockPool.blockSize
+        #expect(held <= (64 << 10) + (64 << 10) + Self.slack, "\(held)")
+    }
+
     @Test func aStalledServiceStopsTheApplication() throws {
         let net = try Simulation(seed: 6)
         net.services[Endpoint(Self.web)!] = .stalledSink

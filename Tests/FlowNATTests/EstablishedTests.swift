@@ -215,6 +215,35 @@ struct EstablishedTests {
         #expect((1...4).contains(updates), "\(updates) updates")
     }
 
+    /// The owner bounds the windows of all flows: nothing that was promised is taken back, and no more is promised.
+    @Test func aBoundedWindowOpensNoFurther() {
+        let t = opened { $0.receiveWindow = 64_000 }
+        t.nat.limitWindows(to: 40_000)
+        t.app.sends(.ack, seq: 101, ack: 1, len: 60_000)  // the SYN's window, promised before
+        t.app.expects(.ack, seq: 1, ack: 60_101, win: 4_000)
+        t.owner.releases(60_000)
+        t.app.expects(.ack, seq: 1, ack: 60_101, win: 40_000)
+        t.app.sends(.ack, seq: 60_101, ack: 1, len: 40_000)
+        t.app.expects(.ack, seq: 1, ack: 100_101, win: 0)
+        t.owner.releases(10_000)
+        t.app.expects(.ack, seq: 1, ack: 100_101, win: 10_000)
+        // A quarter of what it is now.
+        t.owner.releases(9_000)
+        t.app.expectsNothing()
+        t.owner.releases(1_000)
+        t.app.expects(.ack, seq: 1, ack: 100_101, win: 20_000)
+        t.nat.limitWindows(to: 60_000)
+        t.owner.releases(1_000)
+        t.app.expects(.ack, seq: 1, ack: 100_101, win: 41_000)
+        // Never below what applications with large segments need.
+        t.nat.limitWindows(to: 0)
+        t.app.sends(.ack, seq: 100_101, ack: 1, len: 41_000)
+        t.app.expects(.ack, seq: 1, ack: 141_101, win: 0)
+        t.owner.releases(60_000)
+        t.app.expects(.ack, seq: 1, ack: 141_101, win: FlowNAT.leastWindow)
+        t.deliveredInOrder(141_000)
+    }
+
     @Test func aSmallWindowIsNotAnnouncedTwice() {
         // A quarter of the window is less than a segment: an ACK that opens nothing would be a duplicate.
         let t = opened { $0.receiveWindow = 4_000 }

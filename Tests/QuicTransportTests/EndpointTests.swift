@@ -160,10 +160,4 @@ import Testing
         #expect(pair.server?.statistics.streamsOpen == 0)
         pair.serverSide.onReceived = nil
     }
-
-    @Test func packetsAreSentWithECN() throws {
-        let pair = try Pair()
-        try pair.connect()
-        #expect(pair.clientECN.contains(2))
-    }
 }

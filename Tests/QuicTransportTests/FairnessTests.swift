@@ -14,14 +14,7 @@ import Testing
 
     /// Opens streams that upload for longer than any test runs, and waits until the line is full.
     func startBulk(_ count: Int, _ pair: Pair) throws -> [QuicStream] {
-        let bytes = Pair.pattern(16 << 20, seed: 9)
-        pair.serverSide.keepsBytes = false
-        let streams = try (0..<count).map { _ in
-            let stream = try #require(pair.client.openStream())
-            pair.clientSide.send(bytes, on: stream, pair.client)
-            return stream
-        }
-        pair.flush()
+        let streams = try pair.startUploads(count, of: 16 << 20)
         pair.run(for: .seconds(1))
         return streams
     }

@@ -15,6 +15,15 @@ final class HostileFrames: @unchecked Sendable {
 
     init(_ next: @escaping (Int) -> [UInt8]?) { self.next = next }
 
+    /// One frame in each packet, with numbers that count up.
+    static func oneInEach(from first: UInt64, _ frame: @escaping (UInt64) -> [UInt8]) -> HostileFrames {
+        var number = first
+        return HostileFrames { _ in
+            defer { number += 1 }
+            return frame(number)
+        }
+    }
+
     /// Only packets of at least this size are written over: those that carry data.
     static let smallestPacket = 600
 
@@ -52,8 +61,6 @@ final class HostileFrames: @unchecked Sendable {
     static func stream(_ id: UInt64, offset: UInt64, _ bytes: [UInt8]) -> [UInt8] {
         [0x0E] + varint(id) + varint(offset) + varint(UInt64(bytes.count)) + bytes
     }
-
-    static func resetStream(_ id: UInt64) -> [UInt8] { [0x04] + varint(id) + varint(0x101) + varint(0) }
 
     static func pathChallenge(_ value: UInt64) -> [UInt8] {
         [0x1A] + (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }

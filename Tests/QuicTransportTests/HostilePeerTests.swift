@@ -47,17 +47,14 @@ import Testing
                 }
             })
         #expect(Self.limit(pair) == "too many PATH_CHALLENGE, NEW_CONNECTION_ID or RETIRE_CONNECTION_ID frames")
+        #expect(pair.server?.statistics.limitsExceeded == 1)
         #expect(pair.clientSide.closeReason == .peerClosed(code: 0x106, application: true, message: Self.limit(pair)!))
     }
 
     /// One in every packet is within the limit of what ngtcp2 keeps, and beyond what anybody needs.
     @Test func aPathChallengeInEveryPacket() throws {
         let pair = try Self.connected { $0.server.rareFrameBurst = 50 }
-        var value: UInt64 = 0
-        let frames = HostileFrames { _ in
-            value += 1
-            return HostileFrames.pathChallenge(value)
-        }
+        let frames = HostileFrames.oneInEach(from: 1, HostileFrames.pathChallenge)
         try Self.attack(pair, frames)
         #expect(Self.limit(pair) != nil)
         #expect((50...200).contains(frames.packets))
@@ -65,13 +62,8 @@ import Testing
 
     @Test func newConnectionIDsThatRetireTheOnesBefore() throws {
         let pair = try Self.connected()
-        var sequence: UInt64 = 20
         try Self.attack(
-            pair,
-            HostileFrames { _ in
-                sequence += 1
-                return HostileFrames.newConnectionID(sequence: sequence, retirePriorTo: sequence)
-            })
+            pair, .oneInEach(from: 21) { HostileFrames.newConnectionID(sequence: $0, retirePriorTo: $0) })
         // ngtcp2 has a limit of its own on retirements that were not acknowledged.
         #expect(pair.serverSide.closeReason != nil)
         #expect(pair.endpoint.routes <= 9)
@@ -79,25 +71,13 @@ import Testing
 
     @Test func moreConnectionIDsThanAllowed() throws {
         let pair = try Self.connected()
-        var sequence: UInt64 = 20
-        try Self.attack(
-            pair,
-            HostileFrames { _ in
-                sequence += 1
-                return HostileFrames.newConnectionID(sequence: sequence, retirePriorTo: 0)
-            })
+        try Self.attack(pair, .oneInEach(from: 21) { HostileFrames.newConnectionID(sequence: $0, retirePriorTo: 0) })
         #expect(pair.serverSide.closeReason != nil)
     }
 
     @Test func retirementOfEveryConnectionID() throws {
         let pair = try Self.connected()
-        var sequence: UInt64 = 0
-        try Self.attack(
-            pair, for: .seconds(60),
-            HostileFrames { _ in
-                sequence += 1
-                return HostileFrames.retireConnectionID(sequence)
-            })
+        try Self.attack(pair, for: .seconds(60), .oneInEach(from: 1, HostileFrames.retireConnectionID))
         #expect(pair.serverSide.closeReason != nil)
         #expect(pair.endpoint.routes <= 9)
     }
@@ -148,7 +128,31 @@ import Testing
         return (bytes, held)
     }
 
-    /// Opened and reset at once. The number of streams open at a time is no limit here, since they are all over.
+    /// A byte a frame, in order: the sender pays for it, and the server holds nothing.
+    @Test func aByteAFrame() throws {
+        let pair = try Self.connected()
+        var offset: UInt64 = 0
+        let frames = HostileFrames { room in
+            var bytes: [UInt8] = []
+            while true {
+                let frame = HostileFrames.stream(400, offset: offset, [UInt8(truncatingIfNeeded: offset)])
+                guard bytes.count + frame.count <= room else { return bytes }
+                bytes += frame
+                offset += 1
+            }
+        }
+        var held = 0
+        try Self.attack(pair, for: .seconds(2), frames) {
+            held = max(held, $0.server?.statistics.libraryMemory ?? 0)
+            return false
+        }
+        #expect(pair.serverSide.closeReason == nil)
+        #expect(frames.packets > 100)
+        #expect(pair.serverSide.receivedCount[StreamID(rawValue: 400)] == Int(offset))
+        #expect(held < 512 << 10, "\(held)")
+    }
+
+    /// One stream more with each packet, and none of them over.
     @Test func streamsBeyondTheLimit() throws {
         let pair = try Self.connected { $0.server.maximumStreams = 8 }
         var id: UInt64 = 400

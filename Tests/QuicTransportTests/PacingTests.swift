@@ -13,10 +13,7 @@ import Testing
         options.client.congestionControl = control
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(16 << 20, seed: 9), on: stream, pair.client)
-        pair.flush()
+        _ = try pair.startUploads(of: 16 << 20)
         pair.run(for: .milliseconds(150))
         let start = pair.client.statistics.pacingRate
         var slowest = Int.max
@@ -38,10 +35,7 @@ import Testing
         options.link = LinkConditions(delay: .milliseconds(50), loss: loss, rate: 100_000_000, queueLimit: 1_250_000)
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(160 << 20, seed: 9), on: stream, pair.client)
-        pair.flush()
+        let stream = try pair.startUploads(of: 160 << 20)[0]
         pair.run(for: .seconds(3))
         let before = pair.serverSide.receivedCount[stream.id] ?? 0
         var roundTrips: [Interval] = []
@@ -60,10 +54,7 @@ import Testing
     @Test func noBurstsBeyondTheRate() throws {
         let pair = try Pair(FairnessTests.narrow)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(16 << 20, seed: 9), on: stream, pair.client)
-        pair.flush()
+        _ = try pair.startUploads(of: 16 << 20)
         pair.run(for: .seconds(1))
         for _ in 0..<100 {
             let before = pair.client.statistics
@@ -75,6 +66,23 @@ import Testing
         }
     }
 
+    /// A tenth of a second of the path; never less than two chunks of 16 KiB. (Of the first bbr the library's rate is many
+    /// times what such a line carries.)
+    @Test(arguments: [CongestionControl.bbr2, .cubic, .reno])
+    func whatIsWorthHavingReadyFollowsThePath(control: CongestionControl) throws {
+        for (rate, expected) in [(1_000_000, 32_768...40_000), (50_000_000, 400_000...1_300_000)] {
+            var options = Pair.Options()
+            options.client.congestionControl = control
+            options.link = LinkConditions(delay: .milliseconds(10), rate: rate, queueLimit: 64 << 10)
+            let pair = try Pair(options)
+            #expect(pair.client.readyBytes == 32_768, "nothing is known of the path")
+            try pair.connect()
+            _ = try pair.startUploads(of: 16 << 20)
+            pair.run(for: .seconds(2))
+            #expect(expected.contains(pair.client.readyBytes), "\(rate) bit/s: \(pair.client.readyBytes)")
+        }
+    }
+
     /// Handling may be put off by a fiftieth of the round trip, at most two milliseconds, and not at all on a short path.
     @Test(arguments: [(1, 0), (5, 200), (20, 800), (200, 2_000)] as [(Int64, Int64)])
     func moderationFollowsThePath(delay: Int64, moderation: Int64) throws {
@@ -83,10 +91,7 @@ import Testing
         let pair = try Pair(options)
         #expect(pair.client.moderation == .zero, "nothing is known of the path")
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(1 << 20, seed: 9), on: stream, pair.client)
-        pair.flush()
+        _ = try pair.startUploads(of: 1 << 20)
         pair.run(for: .seconds(10))
         let difference = pair.client.moderation - .microseconds(moderation)
         #expect(difference >= .zero && difference < .microseconds(10), "\(pair.client.moderation)")

@@ -42,6 +42,8 @@ final class Pair {
     /// ECN codepoints of the batches that the client sent.
     var clientECN: Set<UInt8> = []
     var largestBatch = 0
+    /// Bytes that left for each address.
+    var sentTo: [Endpoint: Int] = [:]
 
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
 
@@ -79,8 +81,8 @@ final class Pair {
 
     /// Does everything that is due now.
     func settle() {
-        while let bytes = up.receive(now: now) { deliverToServer(bytes) }
-        while let bytes = down.receive(now: now) { deliverToClient(bytes) }
+        while let datagram = up.receiveDatagram(now: now) { deliverToServer(datagram.bytes, ecn: datagram.ecn) }
+        while let datagram = down.receiveDatagram(now: now) { deliverToClient(datagram.bytes, ecn: datagram.ecn) }
         if let deadline = client.nextDeadline, deadline <= now { client.handleTimeout(now: now) }
         for connection in endpoint.connections {
             if let deadline = connection.nextDeadline, deadline <= now { connection.handleTimeout(now: now) }
@@ -88,9 +90,9 @@ final class Pair {
         flush()
     }
 
-    func deliverToServer(_ bytes: [UInt8]) {
+    func deliverToServer(_ bytes: [UInt8], ecn: UInt8 = 0) {
         _ = bytes.withUnsafeBytes {
-            endpoint.handle($0, from: clientAddress, to: Self.serverAddress, ecn: 0, now: now)
+            endpoint.handle($0, from: clientAddress, to: Self.serverAddress, ecn: ecn, now: now)
         }
         while let connection = endpoint.nextAccepted() {
             connection.owner = serverSide
@@ -98,31 +100,36 @@ final class Pair {
         }
     }
 
-    func deliverToClient(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { client.handle($0, from: Self.serverAddress, to: localAddress, ecn: 0, now: now) }
+    func deliverToClient(_ bytes: [UInt8], ecn: UInt8 = 0) {
+        bytes.withUnsafeBytes { client.handle($0, from: Self.serverAddress, to: localAddress, ecn: ecn, now: now) }
     }
 
     func flush() {
-        drain(client) { self.up.send($0, now: self.now) }
+        batches(of: client) { self.up.send($0, ecn: $1, now: self.now) }
         while let event = client.nextEvent() { clientSide.events.append(event) }
         while let batch = endpoint.nextStatelessDatagram(into: buffer) {
             down.send(Array(buffer[..<batch.count]), now: now)
         }
         for connection in endpoint.connections {
-            drain(connection) { self.down.send($0, now: self.now) }
+            batches(of: connection) { self.down.send($0, ecn: $1, now: self.now) }
             while let event = connection.nextEvent() { if connection === server { serverSide.events.append(event) } }
             if connection.state == .closed { endpoint.remove(connection) }
         }
     }
 
     func drain(_ connection: QuicConnection, _ send: ([UInt8]) -> Void) {
+        batches(of: connection) { bytes, _ in send(bytes) }
+    }
+
+    private func batches(of connection: QuicConnection, _ send: (_ bytes: [UInt8], _ ecn: UInt8) -> Void) {
         while let batch = connection.nextBatch(into: buffer, now: now) {
             largestBatch = max(largestBatch, batch.packets)
+            sentTo[batch.remote, default: 0] += batch.count
             if connection === client { clientECN.insert(batch.ecn) }
             var offset = 0
             while offset < batch.count {
                 let end = min(offset + batch.segmentSize, batch.count)
-                send(Array(UnsafeRawBufferPointer(rebasing: buffer[offset..<end])))
+                send(Array(UnsafeRawBufferPointer(rebasing: buffer[offset..<end])), batch.ecn)
                 offset = end
             }
         }
@@ -155,6 +162,16 @@ final class Pair {
     func connect() throws {
         let done = run(for: .seconds(30)) { $0.clientSide.isEstablished && $0.serverSide.isEstablished }
         try #require(done, "no handshake, seed \(options.seed): \(String(describing: clientSide.closeReason))")
+    }
+
+    /// Opens streams that upload so many bytes each. The server counts them, and does not keep them.
+    func startUploads(_ count: Int = 1, of size: Int) throws -> [QuicStream] {
+        let bytes = Pair.pattern(size, seed: 4)
+        serverSide.keepsBytes = false
+        let streams = try (0..<count).map { _ in try #require(client.openStream()) }
+        for stream in streams { clientSide.send(bytes, on: stream, client) }
+        flush()
+        return streams
     }
 
     /// Bytes that repeat only after 2^40 bytes or so.

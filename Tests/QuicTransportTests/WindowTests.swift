@@ -11,15 +11,42 @@ import Testing
         options.link = LinkConditions(delay: .milliseconds(100), rate: 300_000_000, queueLimit: 8 << 20)
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(40 << 20, seed: 4), on: stream, pair.client)
-        pair.flush()
+        let stream = try pair.startUploads(of: 40 << 20)[0]
         #expect(pair.run { ($0.serverSide.receivedCount[stream.id] ?? 0) > 16 << 20 })
         let start = pair.now
         #expect(pair.run { $0.serverSide.finished.contains(stream.id) })
         // 0.67 s at the line's rate; with the window that it began with, 4.8.
         #expect(pair.now - start < .milliseconds(1_100), "\(pair.now - start)")
+    }
+
+    /// 1 Gbit/s with 200 ms there and back need 25 MB in flight: from a window of 1 MiB, and after a minute of silence, which
+    /// takes nothing of what it has grown to.
+    @Test func oneStreamFillsAGigabitOverAnOcean() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(100), rate: 1_000_000_000, queueLimit: 32 << 20)
+        options.client.keepAlive = .seconds(10)
+        options.poolBytes = 512 << 20
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try #require(pair.client.openStream())
+        pair.serverSide.keepsBytes = false
+        var received: Int { pair.serverSide.receivedCount[stream.id] ?? 0 }
+        pair.clientSide.send(Pair.pattern(192 << 20, seed: 4), on: stream, pair.client, finishes: false)
+        pair.flush()
+        // The start: bbr2 takes most of it.
+        #expect(pair.run(for: .seconds(7)) { _ in received > 128 << 20 }, "\(received)")
+        let start = (pair.now, received)
+        #expect(pair.run { _ in received == 192 << 20 })
+        let rate = Double((received - start.1) * 8) / (pair.now - start.0).seconds
+        #expect(rate > 850e6, "\(rate) bit/s")
+
+        pair.run(for: .seconds(60))
+        let again = pair.now
+        pair.clientSide.send(Pair.pattern(64 << 20, seed: 5), on: stream, pair.client)
+        pair.flush()
+        #expect(pair.run { $0.serverSide.finished.contains(stream.id) })
+        // 0.64 s at the line's rate, with the way.
+        #expect(pair.now - again < .milliseconds(1_600), "\(pair.now - again)")
     }
 
     /// What is in flight lies in memory: a path that could hold more than there is gets less, and nobody goes without.
@@ -29,10 +56,7 @@ import Testing
         options.link = LinkConditions(delay: .milliseconds(100))
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let streams = try (0..<3).map { _ in try #require(pair.client.openStream()) }
-        for stream in streams { pair.clientSide.send(Pair.pattern(48 << 20, seed: 4), on: stream, pair.client) }
-        pair.flush()
+        let streams = try pair.startUploads(3, of: 48 << 20)
         #expect(
             pair.run(for: .seconds(120)) { pair in streams.allSatisfy { pair.serverSide.finished.contains($0.id) } })
         #expect(pair.pool.refused == 0)
@@ -45,10 +69,7 @@ import Testing
         let pair = try Pair()
         try pair.connect()
         pair.serverSide.passesOn = false
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(8 << 20, seed: 4), on: stream, pair.client)
-        pair.flush()
+        let stream = try pair.startUploads(of: 8 << 20)[0]
         pair.run(for: .seconds(20))
         #expect(pair.serverSide.receivedCount[stream.id] == TransportSettings.initialStreamWindow)
     }
@@ -62,10 +83,7 @@ import Testing
         options.link = LinkConditions(delay: .milliseconds(50))
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let streams = try (0..<8).map { _ in try #require(pair.client.openStream()) }
-        for stream in streams { pair.clientSide.send(Pair.pattern(9 << 20, seed: 4), on: stream, pair.client) }
-        pair.flush()
+        _ = try pair.startUploads(8, of: 9 << 20)
         let received = { pair.serverSide.receivedCount.values.reduce(0, +) }
         #expect(pair.run { _ in received() > 20 << 20 })
         pair.server?.limitConnectionWindow(limit)
@@ -86,13 +104,8 @@ import Testing
         options.server.connectionWindow = limit
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
         pair.serverSide.passesOn = false
-        for _ in 0..<20 {
-            pair.clientSide.send(
-                Pair.pattern(1 << 20, seed: 4), on: try #require(pair.client.openStream()), pair.client)
-        }
-        pair.flush()
+        _ = try pair.startUploads(20, of: 1 << 20)
         pair.run(for: .seconds(5))
         #expect(pair.serverSide.receivedCount.values.reduce(0, +) == expected)
         // One that is awake takes everything.
@@ -115,10 +128,7 @@ import Testing
         options.link = LinkConditions(delay: .milliseconds(100))
         let pair = try Pair(options)
         try pair.connect()
-        pair.serverSide.keepsBytes = false
-        let stream = try #require(pair.client.openStream())
-        pair.clientSide.send(Pair.pattern(64 << 20, seed: 4), on: stream, pair.client)
-        pair.flush()
+        let stream = try pair.startUploads(of: 64 << 20)[0]
         pair.run(for: .seconds(2))
         // Now the reader sleeps.
         pair.serverSide.passesOn = false

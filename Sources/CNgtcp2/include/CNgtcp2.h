@@ -93,6 +93,9 @@ typedef struct {
 
 enum { cngtcp2_max_stops = 64 };
 
+/* The packets that this thread has decrypted since the last call. */
+uint32_t cngtcp2_take_opened(void);
+
 /* The PATH_CHALLENGE, NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames seen by this thread since the last call. */
 uint32_t cngtcp2_take_rare_frames(void);
 

@@ -271,34 +271,36 @@ extension TCPFlow {
     }
 
     /// The owner has passed on `count` bytes: the window may open again.
-    mutating func release(_ count: Int) -> FlowOutcome {
+    mutating func release(_ count: Int, settings: FlowSettings.Reference) -> FlowOutcome {
         unreleased -= min(count, unreleased)
         switch state {
         case .established, .finWait1, .finWait2: break
         case .opening, .synReceived, .closeWait, .closing, .lastAck, .timeWait: return []
         }
+        let limit = min(windowLimit, settings.pointee.windowBound)
         let promised = windowEdge - nextReceive
-        let possible = windowLimit - unreleased
+        let possible = limit - unreleased
         // Silly window avoidance (RFC 9293, section 3.8.6.2.2): tell of a good piece of window, not of every byte.
         // No less than `promiseWindow` opens, or the ACK would look like a duplicate.
         // A window that is smaller than the application's segments is as good as shut.
-        let least = min(segmentSize, windowLimit / 2)
-        let step = promised < Int(announcedSize) ? least : max(least, windowLimit / 4)
+        let least = min(segmentSize, limit / 2)
+        let step = promised < Int(announcedSize) ? least : max(least, limit / 4)
         guard possible - promised >= step else { return [] }
         acknowledgment = .immediate
         return .ready
     }
 
     /// The window field of the next segment; what it promises is kept in `windowEdge`.
-    mutating func promiseWindow() -> UInt16 {
-        let possible = nextReceive + max(0, windowLimit - unreleased)
-        if possible - windowEdge >= min(segmentSize, windowLimit / 2) { windowEdge = possible }
+    mutating func promiseWindow(settings: FlowSettings.Reference) -> UInt16 {
+        let limit = min(windowLimit, settings.pointee.windowBound)
+        let possible = nextReceive + max(0, limit - unreleased)
+        if possible - windowEdge >= min(segmentSize, limit / 2) { windowEdge = possible }
         let promised = max(0, windowEdge - nextReceive)
         // Rounded up, so that the edge does not move left where the shift cannot express it (RFC 7323, section 2.4). Where
         // that would be more than can be kept, rounded down: otherwise the edge would creep on with every small segment.
         let unit = 1 << Int(windowShift)
         var field = (promised + unit - 1) >> Int(windowShift)
-        if (nextReceive + field << Int(windowShift)) - possible >= unit { field -= 1 }
+        if unit > 1, (nextReceive + field << Int(windowShift)) - possible >= unit { field -= 1 }
         field = min(max(field, 0), 0xFFFF)
         windowEdge = SequenceNumber.later(windowEdge, nextReceive + field << Int(windowShift))
         return UInt16(field)

@@ -248,7 +248,7 @@ extension TCPFlow {
             window = UInt16(min(windowLimit, 0xFFFF))
             windowEdge = SequenceNumber.later(windowEdge, nextReceive + Int(window))
         } else {
-            window = promiseWindow()
+            window = promiseWindow(settings: settings)
         }
         if let timestamps { options.timestamps = (timestamps.value(now: now), timestamps.recent) }
         var flags = flags

@@ -5,11 +5,8 @@ import Tunnel
 
 /// A flow of the load on a stream of a link.
 final class TunnelChannel: FlowChannel {
-    /// Sealed bytes that may wait on a stream: enough for the transport to fill its packets, and no more, since bytes that
-    /// wait here have not been sent.
+    /// Sealed bytes that may wait on a stream, however fast the path is: bytes that wait here have not been sent.
     static let unsentLimit = 512 << 10
-    /// The flow goes on writing when no more than this waits.
-    static let unsentLow = 256 << 10
 
     private unowned let link: TunnelLink
     private var flow: LoadFlow?
@@ -45,7 +42,7 @@ final class TunnelChannel: FlowChannel {
 
     func write(_ bytes: UnsafeRawBufferPointer, now: Instant) -> Int {
         guard let stream, let sealed, isConnected, !isStreamOver else { return 0 }
-        let room = min(Self.unsentLimit - stream.unsent, bytes.count)
+        let room = min(unsentLimit - stream.unsent, bytes.count)
         let taken = room > 0 ? sealed.seal(UnsafeRawBufferPointer(rebasing: bytes[..<room]), to: stream) : 0
         if taken < bytes.count, !wantsRoom {
             wantsRoom = true
@@ -125,8 +122,11 @@ final class TunnelChannel: FlowChannel {
     func left(_ count: Int) {
         guard let stream, let sealed else { return }
         _ = sealed.left(count, remaining: stream.unsent)
-        if wantsRoom, stream.unsent <= Self.unsentLow { makeWritable() }
+        if wantsRoom, stream.unsent <= unsentLimit / 2 { makeWritable() }
     }
+
+    /// What the path needs.
+    private var unsentLimit: Int { min(Self.unsentLimit, link.connection.readyBytes) }
 
     func makeWritable() {
         wantsRoom = false

@@ -12,7 +12,8 @@ extension ConnectionStatistics: CustomStringConvertible {
             ("bytes_received", bytesReceived), ("lost", lostPackets), ("migrations", migrations),
             ("paths_validated", pathsValidated), ("paths_failed", pathsFailed),
             ("from_other_paths", datagramsFromOtherPaths), ("key_updates", keyUpdates), ("tokens_given", tokensGiven),
-            ("rare_frames", rareFramesReceived), ("library_bytes", libraryMemory), ("streams_open", streamsOpen),
+            ("rare_frames", rareFramesReceived), ("limits_exceeded", limitsExceeded), ("library_bytes", libraryMemory),
+            ("streams_open", streamsOpen),
             ("streams_opened", streamsOpened), ("datagrams_sent", datagramsSent),
             ("datagrams_received", datagramsReceived), ("datagrams_dropped", datagramsDropped),
         ]
