@@ -40,11 +40,12 @@ public final class LoadEngine {
 
     public var isOver: Bool { runs.allSatisfy(\.isOver) }
 
-    /// Nil when the run is over.
+    /// Nil when the run is over, and at once where a flow has just ended it: the last step is still to be taken.
     public var nextDeadline: Instant? {
+        if isOver { return finished == nil ? start : nil }
         var next: Instant?
         for run in runs { next = earliest(next, run.nextDeadline) }
-        return isOver ? nil : earliest(next, nextStep)
+        return earliest(next, nextStep)
     }
 
     public func handleTimeout(now: Instant) {

@@ -12,6 +12,8 @@ final class IdleFlow: LoadFlow {
     private var wanted: UInt64 = 0
     /// When the touch under way was due.
     private var touched: Instant?
+    /// Touches that became due meanwhile, and would have been answered at the same time.
+    private var missed: (count: Int, due: ClosedRange<Instant>)?
     /// The touch under way is the one before the end.
     private var isLast = false
 
@@ -20,9 +22,13 @@ final class IdleFlow: LoadFlow {
         super.init(workload: workload, begin: begin, now: now)
     }
 
-    /// - Parameter due: what its latency is measured from. A touch still under way goes on, and is late.
+    /// - Parameter due: what its latency is measured from. Where one is still under way, its answer is that of this one, too.
     func touch(due: Instant, now: Instant) {
-        guard state == .open || state == .ending, touched == nil else { return }
+        guard state == .open || state == .ending else { return }
+        guard touched == nil else {
+            missed = missed.map { ($0.count + 1, $0.due.lowerBound...due) } ?? (1, due...due)
+            return
+        }
         touched = due
         wanted += Self.touchSize
         send(now: now)
@@ -47,8 +53,21 @@ final class IdleFlow: LoadFlow {
             workload.statistics.operations += 1
         } else {
             workload.answered(after: now - due)
+            recordMissed(now: now)
         }
         if state == .ending { finishWriting(now: now) }
+    }
+
+    private func recordMissed(now: Instant) {
+        guard let missed else { return }
+        workload.statistics.latency.recordWaiting(missed.count, since: missed.due, now: now)
+        self.missed = nil
+    }
+
+    override func recordWaiting(now: Instant) {
+        guard let touched, !isLast else { return }
+        workload.statistics.latency.record(now - touched)
+        recordMissed(now: now)
     }
 
     override func finish(now: Instant) {

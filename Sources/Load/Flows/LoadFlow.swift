@@ -37,6 +37,9 @@ public class LoadFlow {
     /// The workload's time is over; comes once, to a flow that is connected.
     func finish(now: Instant) { complete(reset: false, now: now) }
 
+    /// The flow is given up. What it waits for has taken at least so long, which the percentiles must show.
+    func recordWaiting(now: Instant) {}
+
     // MARK: - What they use
 
     /// - Returns: how many bytes the channel took.

@@ -124,6 +124,14 @@ final class RequestFlow: LoadFlow {
         }
     }
 
+    override func recordWaiting(now: Instant) {
+        switch progress {
+        case .rest where isSingle: workload.statistics.latency.record(now - begin)
+        case .head(let due), .body(let due), .closing(let due): workload.statistics.latency.record(now - due)
+        case .rest, .leaving: break
+        }
+    }
+
     override func finish(now: Instant) { leave(now: now) }
 
     /// Ends in order, if nothing is under way.

@@ -43,6 +43,12 @@ struct ArrivalSchedule {
         return max(0, due - taken)
     }
 
+    /// When the oldest and the youngest became due of those that are waiting; nil where none is.
+    func waitingTimes(now: Instant) -> ClosedRange<Instant>? {
+        let waiting = waiting(now: now)
+        return waiting > 0 ? time(of: taken)...time(of: taken + waiting - 1) : nil
+    }
+
     /// Nothing more becomes due from here on.
     mutating func cut(now: Instant) { count = min(count, taken + waiting(now: now)) }
 }

@@ -23,14 +23,15 @@ public struct LatencyRecorder: Sendable {
         histogram.record(UInt64(nanoseconds), count: count)
     }
 
-    /// Records `count` times that lie evenly between nothing and `longest`: what was due over that time, and is waiting
-    /// still.
-    mutating func recordWaiting(_ count: Int, longest: Interval) {
+    /// Records `count` times that lie evenly between two: what became due one after the other, and is waiting still.
+    mutating func recordWaiting(_ count: Int, since due: ClosedRange<Instant>, now: Instant) {
+        let (shortest, longest) = (now - due.upperBound, now - due.lowerBound)
         let groups = min(count, Self.groups)
         for group in 0..<groups {
             let share = count / groups + (group < count % groups ? 1 : 0)
             let part = Double(group + 1) / Double(groups)
-            record(.nanoseconds(Int64(Double(longest.nanoseconds) * part)), count: UInt64(share))
+            let more = Double((longest - shortest).nanoseconds) * part
+            record(shortest + .nanoseconds(Int64(more)), count: UInt64(share))
         }
     }
 

@@ -163,15 +163,17 @@ final class StreamWorkload: WorkloadRun {
     /// The time to end in order is over as well.
     private func giveUp(now: Instant) {
         guard case .ending(let since, _) = phase else { return }
-        if let waiting = arrivals?.waiting(now: now), waiting > 0, let oldest = arrivals?.next {
+        if let arrivals, let times = arrivals.waitingTimes(now: now) {
+            let waiting = arrivals.waiting(now: now)
             statistics.count(.notStarted, UInt64(waiting))
-            statistics.latency.recordWaiting(waiting, longest: now - oldest)
+            statistics.latency.recordWaiting(waiting, since: times, now: now)
         }
         arrivals = nil
         free = 0
         waitingToEnd = []
         while let flow = flows.last {
             if flow.state == .connecting { context.opening -= 1 } else { statistics.flowsOpen -= 1 }
+            flow.recordWaiting(now: now)
             flow.drop(now: now)
             remove(flow)
             statistics.flowsFailed += 1

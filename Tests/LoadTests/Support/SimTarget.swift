@@ -77,7 +77,7 @@ final class SimTarget: FlowCarrier {
     @discardableResult
     func run(_ engine: LoadEngine, for limit: Interval = .seconds(100), until done: () -> Bool = { false }) -> Bool {
         let end = now + limit
-        while !engine.isOver, !done() {
+        while engine.nextDeadline != nil, !done() {
             guard let next = earliest(engine.nextDeadline, events.first?.time), next <= end else {
                 now = end
                 return false

@@ -80,6 +80,18 @@ case_load_quic_datagrams() {
     load_holds quic-udp-large '.workloads[0].datagrams | .sent == 200 and .received == 200'
 }
 
+# Nobody answers at the first of the server's addresses: all links go on to the second.
+case_load_quic_second_address() {
+    trap 'rm -rf "/etc/netns/$client_ns"' EXIT
+    start_target
+    mkdir -p "/etc/netns/$client_ns"
+    printf '%s two.test\n' 2001:db8:1::99 "$server_4" >"/etc/netns/$client_ns/hosts"
+    sed 's/^server: .*/server: "two.test:4433"/' "$testbed_dir/client.yaml" >"$testbed_dir/two.yaml"
+    load in_client two --via quic --config "$testbed_dir/two.yaml" --connections 3 --workload churn --rate 50 --duration 1s
+    load_holds two "$all_good"
+    load_holds two '.connections == 3 and .workloads[0].operations == 50'
+}
+
 # The programs of an ordinary application: through the TUN.
 case_load_tun() {
     local before after

@@ -22,6 +22,8 @@ final class TunnelGroup {
     private let pool: BlockPool
     private let logger = Logger(label: "load")
     private var sockets: [TunnelSocket] = []
+    /// Addresses of the server that were given up.
+    private var attempt = 0
 
     init(_ configuration: ClientConfiguration, count: Int, flows: Int, loop: EventLoop) {
         self.configuration = configuration
@@ -52,7 +54,7 @@ final class TunnelGroup {
             }
             for socket in sockets { try socket.watch() }
         } catch {
-            state = .lost("\(error)")
+            lose("\(error)")
         }
     }
 
@@ -102,8 +104,10 @@ final class TunnelGroup {
     }
 
     private func carryOutEvents() {
+        let current = attempt
         for socket in sockets {
-            while let event = socket.link.nextEvent() { carryOut(event) }
+            // What the others at an address that was given up have to say is of no use any more.
+            while attempt == current, let event = socket.link.nextEvent() { carryOut(event) }
         }
     }
 
@@ -137,6 +141,7 @@ final class TunnelGroup {
         if case .connecting = state, !locator.isExhausted {
             logger.debug("next address: \(reason)")
             sockets = []
+            attempt += 1
             return start()
         }
         state = .lost(reason)
