@@ -1,0 +1,77 @@
+# What a client must not get away with: replayed and tampered handshakes, flows and datagrams, each against the real server
+# by Tests/HostileClient. Beside each of them an honest flow goes on.
+# shellcheck shell=bash disable=SC2154
+
+# What the server counts of what it refuses.
+hostile_counters=(authentication_failures sealing_failures datagrams_unsealable datagrams_replayed
+    datagrams_without_association)
+
+recorder_is_ready() { grep -q ready "$testbed_dir/recorder.log"; }
+
+start_recorder() {
+    mkdir -p "$testbed_dir/recorded"
+    : >"$testbed_dir/recorder.log"
+    ip netns exec "$web_ns" python3 -B "$here/programs/recorder.py" "$web_4" 7007 "$testbed_dir/recorded" </dev/null >"$testbed_dir/recorder.log" 2>&1 &
+    remember recorder $!
+    wait_until 5 "the recorder listens" recorder_is_ready
+}
+
+end_recorder() {
+    stop recorder
+    rm -rf "$testbed_dir/recorded"
+}
+
+# The counters, in their order, after asking for them.
+refusals() {
+    local counter line
+    statistics server connections_open >/dev/null
+    line=$(grep ' server: statistics ' "$testbed_dir/server.log" | tail -n 1)
+    for counter in "${hostile_counters[@]}"; do grep -oE "(^| )$counter=[0-9]+" <<<"$line" | cut -d= -f2; done
+}
+
+# expect_only_good FILE COUNT: what arrived is so many good lines, and not a byte else.
+expect_only_good() {
+    if grep -qvxF good "$testbed_dir/recorded/$1"; then fail "by $1 arrived what should not have opened"; fi
+    expect_equal "$(wc -c <"$testbed_dir/recorded/$1")" $(($2 * 5)) "bytes that arrived by $1"
+}
+
+# attack NAME COUNTER [OPTION...]
+attack() {
+    local name=$1 counter=$2 report before after index expected
+    shift 2
+    : >"$testbed_dir/recorded/tcp"
+    : >"$testbed_dir/recorded/udp"
+    mapfile -t before < <(refusals)
+    report=$(in_client "$hostile" --server "$server_4:4433" --server-name server.test --ca "$testbed_dir/tls/ca.crt" \
+        --server-key "$(cat "$testbed_dir/tunnel.pub")" --key-file "$testbed_dir/client.key" \
+        --destination "$web_4:7007" "$@" "$name") || fail "${report:-$name: no report}"
+    echo "$report"
+    mapfile -t after < <(refusals)
+    for index in "${!hostile_counters[@]}"; do
+        expected=0
+        [[ "${hostile_counters[index]}" != "$counter" ]] || expected=1
+        expect_equal $((after[index] - before[index])) "$expected" "$name: ${hostile_counters[index]}"
+    done
+    [[ "$report" =~ lines=([0-9]+)\ datagrams=([0-9]+) ]]
+    expect_only_good tcp "${BASH_REMATCH[1]}"
+    expect_only_good udp "${BASH_REMATCH[2]}"
+}
+
+# hostile_attacks PREFIX: those of one kind, with either cipher in turn.
+hostile_attacks() {
+    local name counter count=0 ciphers=(aes-256-gcm chacha20-poly1305)
+    [[ -x "$hostile" ]] || fail "there is no $hostile; run: swift build -c release --product hostile-client"
+    # It would take the attacker's packets into its tunnel.
+    stop client
+    trap end_recorder EXIT
+    start_recorder
+    while read -r name counter; do
+        [[ "$name" =~ ^($1)- ]] || continue
+        attack "$name" "$counter" --cipher "${ciphers[count++ % 2]}"
+    done < <("$hostile" --list)
+    ((count >= $2)) || fail "only $count attacks were made"
+}
+
+case_hostile_handshakes_are_refused() { hostile_attacks 'handshake|rekey|login|control' 18; }
+case_hostile_flows_are_refused() { hostile_attacks flow 24; }
+case_hostile_datagrams_are_refused() { hostile_attacks datagram 12; }
