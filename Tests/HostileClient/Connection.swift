@@ -4,7 +4,7 @@ import QuicTransport
 import Tunnel
 
 /// One QUIC connection to the server on a socket of its own, and everything that came on it, as it came.
-final class Connection: QuicConnectionOwner {
+final class Connection: Party, QuicConnectionOwner {
     /// What came on one stream.
     struct Arrivals {
         var bytes: [UInt8] = []
@@ -23,7 +23,7 @@ final class Connection: QuicConnectionOwner {
     private let socket: UDPSocket
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
-    init(_ options: Options, pool: BlockPool) throws(Failure) {
+    init(_ options: AttackOptions, pool: BlockPool) throws(Failure) {
         var settings = TransportSettings()
         settings.maximumStreams = 0
         do {
@@ -41,8 +41,6 @@ final class Connection: QuicConnectionOwner {
 
     deinit { buffer.deallocate() }
 
-    var descriptor: Int32 { socket.descriptor }
-
     func arrivals(on stream: QuicStream) -> Arrivals { streams[stream.id] ?? Arrivals() }
 
     func openStream() throws(Failure) -> QuicStream {
@@ -52,14 +50,7 @@ final class Connection: QuicConnectionOwner {
 
     /// Queues bytes as they are.
     func write(_ bytes: [UInt8], on stream: QuicStream) throws(Failure) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            guard let space = stream.space(minimum: 1) else { throw .trouble("no memory to write to") }
-            let count = min(space.count, rest.count)
-            UnsafeMutableRawBufferPointer(rebasing: space[..<count]).copyBytes(from: rest.prefix(count))
-            stream.commit(count)
-            rest = rest.dropFirst(count)
-        }
+        guard stream.append(bytes) else { throw .trouble("no memory to write to") }
     }
 
     func send(datagram: [UInt8]) throws(Failure) {
@@ -67,12 +58,10 @@ final class Connection: QuicConnectionOwner {
         guard isQueued else { throw .trouble("a datagram cannot be sent") }
     }
 
-    func close() {
-        connection.close(code: TunnelErrorCode.noError.rawValue, message: "", now: MonotonicClock.now)
-        flush()
-    }
+    // MARK: - Party
 
-    // MARK: - The socket
+    var descriptor: Int32 { socket.descriptor }
+    var nextDeadline: Instant? { connection.nextDeadline }
 
     func read() {
         let now = MonotonicClock.now
@@ -92,6 +81,11 @@ final class Connection: QuicConnectionOwner {
                 to: batch.remote, from: nil, ecn: batch.ecn)
         }
         noteEvents()
+    }
+
+    func close() {
+        connection.close(code: TunnelErrorCode.noError.rawValue, message: "", now: MonotonicClock.now)
+        flush()
     }
 
     private func noteEvents() {

@@ -65,9 +65,6 @@ extension Attack {
 }
 
 extension Scene {
-    /// One that fits into a packet.
-    fileprivate static let evilDatagram = Array(evil[..<1_000])
-
     /// Sends what `attack` gives between honest datagrams of an association, beside a flow.
     /// - Parameter attack: is given the association and its datagram that has arrived.
     fileprivate func besideDatagrams(

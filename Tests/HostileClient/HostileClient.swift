@@ -1,7 +1,7 @@
 import Glibc
 
-/// A client that attacks a running `penstock server` in one way, and says what the server did; for Tests/Namespace alone, and
-/// no part of what is shipped.
+/// A client that attacks a running `penstock server` in one way and says what the server did, or a server that plays tricks on a
+/// running `penstock client`; for Tests/Namespace alone, and no part of what is shipped.
 @main
 enum HostileClient {
     private enum ExitCode {
@@ -13,39 +13,58 @@ enum HostileClient {
 
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
-        if arguments == ["--list"] {
-            for attack in Attack.all { print(attack.name, attack.counter.rawValue) }
-            return
-        }
-        do {
-            exit(run(try Options(arguments)))
+        do throws(Arguments.Problem) {
+            switch arguments.first {
+            case "--list":
+                for attack in Attack.all { say("\(attack.name) \(attack.counter.rawValue)") }
+            case "--list-tricks":
+                for (index, trick) in Trick.all.enumerated() {
+                    say("\(trick.name) \(trick.place.rawValue) \(Trick.firstPort + index) \(trick.counter.rawValue)")
+                }
+            case "serve":
+                exit(serve(try ServeOptions(arguments.dropFirst())))
+            default:
+                exit(run(try AttackOptions(arguments)))
+            }
         } catch {
             say("hostile-client: \(error.text)\n\(Options.usage)", to: STDERR_FILENO)
             exit(ExitCode.usage)
         }
     }
 
-    private static func run(_ options: Options) -> Int32 {
+    private static func run(_ options: AttackOptions) -> Int32 {
         let name = options.attack.name
         do throws(Failure) {
             let scene = Scene(options)
             defer { scene.network.closeAll() }
             let answer = try options.attack.run(scene)
-            say("refused \(name) lines=\(scene.lines) datagrams=\(scene.datagrams): \(answer)", to: STDOUT_FILENO)
+            say("refused \(name) lines=\(scene.lines) datagrams=\(scene.datagrams): \(answer)")
             return ExitCode.refused
         } catch {
             switch error {
             case .accepted(let what):
-                say("accepted \(name): \(what)", to: STDOUT_FILENO)
+                say("accepted \(name): \(what)")
                 return ExitCode.accepted
             case .trouble(let what):
-                say("trouble \(name): \(what)", to: STDOUT_FILENO)
+                say("trouble \(name): \(what)")
                 return ExitCode.trouble
             }
         }
     }
 
-    private static func say(_ text: String, to descriptor: Int32) {
+    private static func serve(_ options: ServeOptions) -> Int32 {
+        do throws(Failure) {
+            let network = Network()
+            network.add(try HostileServer(options))
+            say("ready")
+            network.run()
+        } catch {
+            say("trouble serve: \(error)")
+            return ExitCode.trouble
+        }
+    }
+
+    private static func say(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
         var bytes = Array((text + "\n").utf8)
         _ = write(descriptor, &bytes, bytes.count)
     }

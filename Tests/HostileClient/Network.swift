@@ -1,28 +1,27 @@
 import Glibc
 import LinuxIO
 import Primitives
-import QuicTransport
 
 /// All connections of one attack, moved on together while the attack waits for something. A script reads best from above to
 /// below, so there is no event loop: whoever waits turns the crank.
 final class Network {
     /// How long the server may take for anything, the time that a lost packet costs included.
     static let patience: Interval = .seconds(5)
+    /// Sleeps no longer than this, whatever the deadlines say.
+    private static let longestSleep: Interval = .seconds(1)
 
-    private var connections: [Connection] = []
+    private var parties: [any Party] = []
 
-    func add(_ connection: Connection) { connections.append(connection) }
+    func add(_ party: any Party) { parties.append(party) }
 
     /// - Returns: false when `condition` did not become true in time.
     func wait(until condition: () throws(Failure) -> Bool) throws(Failure) -> Bool {
         let end = MonotonicClock.now + Self.patience
         while true {
-            for connection in connections { connection.flush() }
+            for party in parties { party.flush() }
             if try condition() { return true }
-            let now = MonotonicClock.now
-            guard now < end else { return false }
-            sleep(until: connections.reduce(end) { earliest($0, $1.connection.nextDeadline)! }, now: now)
-            for connection in connections { connection.read() }
+            guard MonotonicClock.now < end else { return false }
+            sleepAndRead()
         }
     }
 
@@ -31,15 +30,27 @@ final class Network {
         guard try wait(until: condition) else { throw .trouble("waited in vain for \(what)") }
     }
 
-    /// Sleeps until a socket is readable, or the time has come.
-    private func sleep(until deadline: Instant, now: Instant) {
-        var sockets = connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-        let milliseconds = max(0, (deadline - now).nanoseconds + 999_999) / 1_000_000
+    /// Until the process is ended.
+    func run() -> Never {
+        while true {
+            for party in parties { party.flush() }
+            sleepAndRead()
+        }
+    }
+
+    /// Sleeps until a socket is readable, or somebody's time has come.
+    private func sleepAndRead() {
+        let now = MonotonicClock.now
+        var wakeUp = now + Self.longestSleep
+        for party in parties { if let deadline = party.nextDeadline { wakeUp = min(wakeUp, deadline) } }
+        var sockets = parties.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+        let milliseconds = max(0, (wakeUp - now).nanoseconds + 999_999) / 1_000_000
         _ = poll(&sockets, nfds_t(sockets.count), Int32(clamping: milliseconds))
+        for party in parties { party.read() }
     }
 
     /// Tells the server, so that it need not wait for its idle timeout.
     func closeAll() {
-        for connection in connections { connection.close() }
+        for party in parties { party.close() }
     }
 }

@@ -1,12 +1,12 @@
-import Glibc
 import Primitives
 import Sealing
 
 /// What hostile-client was asked for.
-struct Options {
+enum Options {
     static let usage = """
         usage: hostile-client OPTION... ATTACK
-               hostile-client --list
+               hostile-client serve OPTION...
+               hostile-client --list | --list-tricks
 
         Attacks a server of Penstock, and prints one line. Exit codes: 0 refused as it should be, 1 not refused, 2 anything
         else that went wrong. --list prints each attack with the number of the server's statistics that it makes grow by one.
@@ -18,12 +18,20 @@ struct Options {
           --key-file FILE             a private key that the server lets in
           --destination ADDRESS:PORT  which sends back what it gets, by TCP and by UDP
           --cipher NAME               aes-256-gcm or chacha20-poly1305; the faster one without
+
+        serve is a server that plays tricks on a client of Penstock, until it is ended. It prints 'ready' when it listens.
+        --list-tricks prints each trick with its place, the port of a destination that stands for it, and the number of the
+        client's statistics that it makes grow by one. The first two connections get bad answers to their key exchange.
+
+          --listen ADDRESS:PORT
+          --certificate FILE          of the server, and
+          --private-key FILE          its key
+          --key-file FILE             the private key of the tunnel
         """
+}
 
-    struct Problem: Error {
-        let text: String
-    }
-
+/// What an attack on a server needs to know.
+struct AttackOptions {
     let server: Endpoint
     let serverName: String
     let authority: [UInt8]
@@ -33,60 +41,49 @@ struct Options {
     let cipher: Cipher
     let attack: Attack
 
-    init(_ arguments: [String]) throws(Problem) {
-        var values: [String: String] = [:]
-        var rest = arguments[...]
-        while let key = rest.first, key.hasPrefix("--") {
-            guard rest.count > 1 else { throw Problem(text: "\(key) needs a value") }
-            values[String(key.dropFirst(2))] = rest[rest.startIndex + 1]
-            rest = rest.dropFirst(2)
+    init(_ given: [String]) throws(Arguments.Problem) {
+        var arguments = try Arguments(given)
+        guard arguments.rest.count == 1, let name = arguments.rest.first else {
+            throw Arguments.Problem(text: "one attack is wanted")
         }
-        guard rest.count == 1, let name = rest.first else { throw Problem(text: "one attack is wanted") }
         guard let attack = Attack.all.first(where: { $0.name == name }) else {
-            throw Problem(text: "unknown attack \(name); --list names them")
+            throw Arguments.Problem(text: "unknown attack \(name); --list names them")
         }
         self.attack = attack
-
-        func take(_ key: String) throws(Problem) -> String {
-            guard let value = values.removeValue(forKey: key) else { throw Problem(text: "--\(key) is missing") }
-            return value
-        }
-        func endpoint(_ key: String) throws(Problem) -> Endpoint {
-            let text = try take(key)
-            guard let endpoint = Endpoint(text) else {
-                throw Problem(text: "--\(key) needs ADDRESS:PORT, found '\(text)'")
-            }
-            return endpoint
-        }
-
-        server = try endpoint("server")
-        destination = try endpoint("destination")
-        serverName = try take("server-name")
-        authority = try readFile(try take("ca"))
-        let keyFile = try take("key-file")
-        let keyText = String(decoding: try readFile(keyFile), as: UTF8.self)
-        let serverKeyText = try take("server-key")
+        server = try arguments.endpoint("server")
+        destination = try arguments.endpoint("destination")
+        serverName = try arguments.take("server-name")
+        authority = try arguments.file("ca")
+        keyPair = try arguments.keyPair("key-file")
+        let keyText = try arguments.take("server-key")
         do throws(KeyTextError) {
-            serverKey = try PublicKey(base64: serverKeyText)
-            keyPair = try KeyPair(privateKeyBase64: keyText.filter { !$0.isWhitespace })
+            serverKey = try PublicKey(base64: keyText)
         } catch {
-            throw Problem(text: "--server-key, or the key in \(keyFile): \(error)")
+            throw Arguments.Problem(text: "--server-key: \(error)")
         }
-        if let text = values.removeValue(forKey: "cipher") {
-            guard let cipher = Cipher(rawValue: text) else { throw Problem(text: "unknown cipher \(text)") }
-            self.cipher = cipher
-        } else {
-            cipher = .fastest
+        let cipherText = arguments.takeIfThere("cipher") ?? Cipher.fastest.rawValue
+        guard let cipher = Cipher(rawValue: cipherText) else {
+            throw Arguments.Problem(text: "unknown cipher \(cipherText)")
         }
-        if let unknown = values.keys.min() { throw Problem(text: "unknown option --\(unknown)") }
+        self.cipher = cipher
+        try arguments.expectNoMore()
     }
 }
 
-private func readFile(_ path: String) throws(Options.Problem) -> [UInt8] {
-    guard let file = fopen(path, "rb") else { throw Options.Problem(text: "cannot open \(path)") }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 4_096)
-    while case let count = fread(&piece, 1, piece.count, file), count > 0 { bytes += piece[..<count] }
-    return bytes
+/// What a server that plays tricks needs to know.
+struct ServeOptions {
+    let listen: Endpoint
+    let certificate: [UInt8]
+    let privateKey: [UInt8]
+    let keyPair: KeyPair
+
+    init(_ given: some Collection<String>) throws(Arguments.Problem) {
+        var arguments = try Arguments(given)
+        guard arguments.rest.isEmpty else { throw Arguments.Problem(text: "unexpected: \(arguments.rest[0])") }
+        listen = try arguments.endpoint("listen")
+        certificate = try arguments.file("certificate")
+        privateKey = try arguments.file("private-key")
+        keyPair = try arguments.keyPair("key-file")
+        try arguments.expectNoMore()
+    }
 }

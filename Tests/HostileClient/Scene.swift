@@ -10,14 +10,17 @@ final class Scene {
     /// What must never arrive, not even a part of it: it fills several packets.
     static let evil = Array(repeatElement("evil\n".utf8, count: 1_800).joined())
 
-    let options: Options
+    /// A part of it that fits into a packet.
+    static let evilDatagram = Array(evil[..<1_000])
+
+    let options: AttackOptions
     let network = Network()
     private let pool = BlockPool(byteLimit: 64 << 20)
     /// Good lines that the destination has got by TCP, and good datagrams: as many as it must have recorded, and no more.
     private(set) var lines = 0
     private(set) var datagrams = 0
 
-    init(_ options: Options) { self.options = options }
+    init(_ options: AttackOptions) { self.options = options }
 
     // MARK: - The honest parts
 

@@ -1,4 +1,5 @@
 import Primitives
+import QuicTransport
 
 /// A place for sealed bytes that keeps them in hand, to be recorded and changed before they are sent.
 final class SealedBytes: ByteOutput {
@@ -16,6 +17,22 @@ final class SealedBytes: ByteOutput {
     func commit(_ count: Int) { used += count }
 
     var bytes: [UInt8] { Array(memory[..<used]) }
+}
+
+extension QuicStream {
+    /// Queues bytes as they are. False when there is no memory for all of them.
+    @discardableResult
+    func append(_ bytes: [UInt8]) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard let space = space(minimum: 1) else { return false }
+            let count = min(space.count, rest.count)
+            UnsafeMutableRawBufferPointer(rebasing: space[..<count]).copyBytes(from: rest.prefix(count))
+            commit(count)
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
 }
 
 extension [UInt8] {

@@ -16,7 +16,7 @@ final class Session {
     private var taken = 0
 
     /// Has the QUIC connection up, and the first message made; nothing of it is sent.
-    init(_ options: Options, network: Network, pool: BlockPool) throws(Failure) {
+    init(_ options: AttackOptions, network: Network, pool: BlockPool) throws(Failure) {
         let link = try Connection(options, pool: pool)
         network.add(link)
         try network.need("the QUIC handshake") { link.isEstablished || link.closed != nil }

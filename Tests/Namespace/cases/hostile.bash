@@ -75,3 +75,63 @@ hostile_attacks() {
 case_hostile_handshakes_are_refused() { hostile_attacks 'handshake|rekey|login|control' 18; }
 case_hostile_flows_are_refused() { hostile_attacks flow 24; }
 case_hostile_datagrams_are_refused() { hostile_attacks datagram 12; }
+
+# The other way about: a server that has every key sends what the real client must not believe.
+
+hostile_server_is_ready() { grep -q ready "$testbed_dir/hostile-server.log"; }
+
+start_hostile_server() {
+    : >"$testbed_dir/hostile-server.log"
+    ip netns exec "$server_ns" "$hostile" serve --listen "[::]:4433" --certificate "$testbed_dir/tls/server.crt" \
+        --private-key "$testbed_dir/tls/server.key" --key-file "$testbed_dir/tunnel.key" \
+        </dev/null >"$testbed_dir/hostile-server.log" 2>&1 &
+    remember hostile-server $!
+    wait_until 5 "the hostile server listens" hostile_server_is_ready
+}
+
+# The client's counters of what it refuses, in their order.
+client_refusals() {
+    local counter line
+    statistics client connects >/dev/null
+    line=$(grep ' client: statistics ' "$testbed_dir/client.log" | tail -n 1)
+    for counter in sealing_failures datagrams_unsealable datagrams_replayed; do
+        grep -oE "(^| )$counter=[0-9]+" <<<"$line" | cut -d= -f2
+    done
+}
+
+victim() { in_client python3 -B "$here/programs/victim.py" "$web_4" "$@"; }
+
+is_connected_for_the_third_time() { [[ "$(lines_of client ' client: connected ')" == 1 ]]; }
+
+case_hostile_server_is_not_believed() {
+    local name place port counter expected before after index count=0
+    local counters=(sealing_failures datagrams_unsealable datagrams_replayed)
+    [[ -x "$hostile" ]] || fail "there is no $hostile; run: swift build -c release --product hostile-client"
+    stop client
+    stop server
+    trap 'stop hostile-server' EXIT
+    start_hostile_server
+    : >"$testbed_dir/client.log"
+    start_client
+    # A changed answer to the key exchange, one of another connection, and then an honest one.
+    wait_until 10 "the client is connected" is_connected_for_the_third_time
+    expect_equal "$(lines_of client "the server does not have the key that 'server-key' names")" 2 "answers that were refused"
+    victim 7999 honest
+    mapfile -t before < <(client_refusals)
+    while read -r name place port counter; do
+        victim "$port" "$place" || fail "$name"
+        victim 7999 honest || fail "$name: an honest flow behind it"
+        mapfile -t after < <(client_refusals)
+        for index in "${!counters[@]}"; do
+            expected=0
+            [[ "${counters[index]}" != "$counter" ]] || expected=1
+            expect_equal $((after[index] - before[index])) "$expected" "$name: ${counters[index]}"
+        done
+        before=("${after[@]}")
+        echo "refused $name"
+        count=$((count + 1))
+    done < <("$hostile" --list-tricks)
+    ((count >= 21)) || fail "only $count tricks were played"
+    expect_equal "$(lines_of client ' client: connected ')" 1 "connections of the client"
+    stop client
+}
