@@ -9,7 +9,7 @@ struct Arguments {
     }
 
     /// What is no option.
-    let rest: [String]
+    private var rest: [String]
     private var values: [String: String] = [:]
 
     init(_ arguments: some Collection<String>) throws(Problem) {
@@ -21,6 +21,8 @@ struct Arguments {
         }
         self.rest = Array(rest)
     }
+
+    mutating func takeLast() -> String? { rest.popLast() }
 
     mutating func takeIfThere(_ key: String) -> String? { values.removeValue(forKey: key) }
 
@@ -61,5 +63,6 @@ struct Arguments {
     /// After all that is known was taken.
     func expectNoMore() throws(Problem) {
         if let unknown = values.keys.min() { throw Problem(text: "unknown option --\(unknown)") }
+        if let unexpected = rest.first { throw Problem(text: "unexpected: \(unexpected)") }
     }
 }

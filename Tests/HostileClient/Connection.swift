@@ -23,15 +23,15 @@ final class Connection: Party, QuicConnectionOwner {
     private let socket: UDPSocket
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
-    init(_ options: AttackOptions, pool: BlockPool) throws(Failure) {
+    init(_ server: ServerOptions, pool: BlockPool) throws(Failure) {
         var settings = TransportSettings()
         settings.maximumStreams = 0
         do {
-            let any = options.server.address.isIPv4 ? Endpoint("0.0.0.0:0") : Endpoint("[::]:0")
+            let any = server.address.address.isIPv4 ? Endpoint("0.0.0.0:0") : Endpoint("[::]:0")
             socket = try UDPSocket(bind: any!)
             connection = try QuicConnection.client(
-                to: options.server, local: socket.local,
-                trust: .authorities(pem: options.authority, serverName: options.serverName), settings: settings,
+                to: server.address, local: socket.local,
+                trust: .authorities(pem: server.authority, serverName: server.name), settings: settings,
                 pool: pool, random: SystemRandom(), now: MonotonicClock.now)
         } catch {
             throw .trouble("\(error)")

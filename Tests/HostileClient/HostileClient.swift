@@ -22,7 +22,11 @@ enum HostileClient {
                     say("\(trick.name) \(trick.place.rawValue) \(Trick.firstPort + index) \(trick.counter.rawValue)")
                 }
             case "serve":
-                exit(serve(try ServeOptions(arguments.dropFirst())))
+                let options = try ServeOptions(arguments.dropFirst())
+                exit(serve { (_) throws(Failure) in try HostileServer(options) })
+            case "relay":
+                let options = try MiddleOptions(arguments.dropFirst())
+                exit(serve { (network) throws(Failure) in try ManInTheMiddle(options, network: network) })
             default:
                 exit(run(try AttackOptions(arguments)))
             }
@@ -52,10 +56,10 @@ enum HostileClient {
         }
     }
 
-    private static func serve(_ options: ServeOptions) -> Int32 {
+    private static func serve(_ make: (Network) throws(Failure) -> any Party) -> Int32 {
         do throws(Failure) {
             let network = Network()
-            network.add(try HostileServer(options))
+            network.add(try make(network))
             say("ready")
             network.run()
         } catch {

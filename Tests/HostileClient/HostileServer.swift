@@ -24,67 +24,31 @@ final class HostileServer: Party, QuicConnectionOwner {
     }
 
     private let options: ServeOptions
-    private let endpoint: QuicEndpoint
-    private let socket: UDPSocket
-    private let pool = BlockPool(byteLimit: 64 << 20)
+    private let listener: Listener
     private var clients: [Client] = []
     /// The honest answer to the first key exchange, which the second one gets again.
     private var recordedAnswer: [UInt8] = []
     private let recording = Recording()
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
     init(_ options: ServeOptions) throws(Failure) {
         self.options = options
-        do {
-            socket = try UDPSocket(bind: options.listen)
-            endpoint = QuicEndpoint(
-                identity: try ServerIdentity(
-                    certificateChainPEM: options.certificate, privateKeyPEM: options.privateKey),
-                resetKey: [UInt8](repeating: 0, count: 32), pool: pool, random: SystemRandom())
-        } catch {
-            throw .trouble("\(error)")
-        }
+        listener = try Listener(options.listener)
     }
-
-    deinit { buffer.deallocate() }
 
     // MARK: - Party
 
-    var descriptor: Int32 { socket.descriptor }
-
-    var nextDeadline: Instant? { endpoint.connections.reduce(nil) { earliest($0, $1.nextDeadline) } }
+    var descriptor: Int32 { listener.descriptor }
+    var nextDeadline: Instant? { listener.nextDeadline }
 
     func read() {
-        let now = MonotonicClock.now
-        _ = socket.receive(
-            { datagram, from, to, ecn in
-                _ = endpoint.handle(UnsafeRawBufferPointer(datagram), from: from, to: to, ecn: ecn, now: now)
-                while let connection = endpoint.nextAccepted() {
-                    connection.owner = self
-                    connection.context = clients.count
-                    clients.append(Client(connection, number: clients.count))
-                }
-            }, budget: .max)
-        for connection in endpoint.connections {
-            if let deadline = connection.nextDeadline, deadline <= now { connection.handleTimeout(now: now) }
-            while connection.nextEvent() != nil {}
+        listener.read { connection in
+            connection.owner = self
+            connection.context = clients.count
+            clients.append(Client(connection, number: clients.count))
         }
     }
 
-    func flush() {
-        let now = MonotonicClock.now
-        for connection in endpoint.connections {
-            while let batch = connection.nextBatch(into: buffer, now: now) { send(batch) }
-            if connection.state == .closed { endpoint.remove(connection) }
-        }
-    }
-
-    private func send(_ batch: OutgoingBatch) {
-        // What the network does not take, QUIC sends again.
-        _ = try? socket.send(
-            UnsafeRawBufferPointer(rebasing: buffer[..<batch.count]), segmentSize: batch.segmentSize, to: batch.remote,
-            from: batch.local, ecn: batch.ecn)
-    }
+    func flush() { listener.flush() }
 
     func close() {}
 
@@ -136,7 +100,7 @@ final class HostileServer: Party, QuicConnectionOwner {
         guard let control = client.control else { return beginControl(client, stream) }
         guard let keys = control.keys else { return }
         client.flows[stream.id.rawValue] = ServedFlow(
-            connection, stream, keys: keys, pool: pool, recording: recording)
+            connection, stream, keys: keys, pool: listener.pool, recording: recording)
     }
 
     func connection(_ connection: QuicConnection, received bytes: UnsafeRawBufferPointer, on stream: QuicStream) {

@@ -6,6 +6,7 @@ enum Options {
     static let usage = """
         usage: hostile-client OPTION... ATTACK
                hostile-client serve OPTION...
+               hostile-client relay OPTION...
                hostile-client --list | --list-tricks
 
         Attacks a server of Penstock, and prints one line. Exit codes: 0 refused as it should be, 1 not refused, 2 anything
@@ -27,14 +28,15 @@ enum Options {
           --certificate FILE          of the server, and
           --private-key FILE          its key
           --key-file FILE             the private key of the tunnel
+
+        relay stands between a client and its server, and passes on all streams: --listen, --certificate and --private-key as
+        above, and --server, --server-name and --ca.
         """
 }
 
 /// What an attack on a server needs to know.
 struct AttackOptions {
-    let server: Endpoint
-    let serverName: String
-    let authority: [UInt8]
+    let server: ServerOptions
     let serverKey: PublicKey
     let keyPair: KeyPair
     let destination: Endpoint
@@ -43,17 +45,13 @@ struct AttackOptions {
 
     init(_ given: [String]) throws(Arguments.Problem) {
         var arguments = try Arguments(given)
-        guard arguments.rest.count == 1, let name = arguments.rest.first else {
-            throw Arguments.Problem(text: "one attack is wanted")
-        }
+        guard let name = arguments.takeLast() else { throw Arguments.Problem(text: "an attack is wanted") }
         guard let attack = Attack.all.first(where: { $0.name == name }) else {
             throw Arguments.Problem(text: "unknown attack \(name); --list names them")
         }
         self.attack = attack
-        server = try arguments.endpoint("server")
+        server = try ServerOptions(&arguments)
         destination = try arguments.endpoint("destination")
-        serverName = try arguments.take("server-name")
-        authority = try arguments.file("ca")
         keyPair = try arguments.keyPair("key-file")
         let keyText = try arguments.take("server-key")
         do throws(KeyTextError) {
@@ -70,20 +68,54 @@ struct AttackOptions {
     }
 }
 
-/// What a server that plays tricks needs to know.
-struct ServeOptions {
+/// Where a connection goes, and how the server there is known.
+struct ServerOptions {
+    let address: Endpoint
+    let name: String
+    let authority: [UInt8]
+
+    init(_ arguments: inout Arguments) throws(Arguments.Problem) {
+        address = try arguments.endpoint("server")
+        name = try arguments.take("server-name")
+        authority = try arguments.file("ca")
+    }
+}
+
+/// Where clients are waited for, and with whose certificate.
+struct ListenOptions {
     let listen: Endpoint
     let certificate: [UInt8]
     let privateKey: [UInt8]
+
+    init(_ arguments: inout Arguments) throws(Arguments.Problem) {
+        listen = try arguments.endpoint("listen")
+        certificate = try arguments.file("certificate")
+        privateKey = try arguments.file("private-key")
+    }
+}
+
+/// What a server that plays tricks needs to know.
+struct ServeOptions {
+    let listener: ListenOptions
     let keyPair: KeyPair
 
     init(_ given: some Collection<String>) throws(Arguments.Problem) {
         var arguments = try Arguments(given)
-        guard arguments.rest.isEmpty else { throw Arguments.Problem(text: "unexpected: \(arguments.rest[0])") }
-        listen = try arguments.endpoint("listen")
-        certificate = try arguments.file("certificate")
-        privateKey = try arguments.file("private-key")
+        listener = try ListenOptions(&arguments)
         keyPair = try arguments.keyPair("key-file")
+        try arguments.expectNoMore()
+    }
+}
+
+/// What who stands between a client and its server needs to know.
+struct MiddleOptions {
+    let listener: ListenOptions
+    let server: ServerOptions
+
+    init(_ given: some Collection<String>) throws(Arguments.Problem) {
+        var arguments = try Arguments(given)
+        listener = try ListenOptions(&arguments)
+        server = try ServerOptions(&arguments)
         try arguments.expectNoMore()
     }
 }

@@ -17,7 +17,7 @@ final class Session {
 
     /// Has the QUIC connection up, and the first message made; nothing of it is sent.
     init(_ options: AttackOptions, network: Network, pool: BlockPool) throws(Failure) {
-        let link = try Connection(options, pool: pool)
+        let link = try Connection(options.server, pool: pool)
         network.add(link)
         try network.need("the QUIC handshake") { link.isEstablished || link.closed != nil }
         guard link.closed == nil,

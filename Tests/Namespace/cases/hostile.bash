@@ -78,15 +78,18 @@ case_hostile_datagrams_are_refused() { hostile_attacks datagram 12; }
 
 # The other way about: a server that has every key sends what the real client must not believe.
 
-hostile_server_is_ready() { grep -q ready "$testbed_dir/hostile-server.log"; }
+hostile_is_ready() { grep -q ready "$testbed_dir/hostile.log"; }
 
-start_hostile_server() {
-    : >"$testbed_dir/hostile-server.log"
-    ip netns exec "$server_ns" "$hostile" serve --listen "[::]:4433" --certificate "$testbed_dir/tls/server.crt" \
-        --private-key "$testbed_dir/tls/server.key" --key-file "$testbed_dir/tunnel.key" \
-        </dev/null >"$testbed_dir/hostile-server.log" 2>&1 &
-    remember hostile-server $!
-    wait_until 5 "the hostile server listens" hostile_server_is_ready
+# start_hostile WHAT PORT [OPTION...]: serve or relay, at the server's address and with its certificate.
+start_hostile() {
+    local what=$1 port=$2
+    shift 2
+    [[ -x "$hostile" ]] || fail "there is no $hostile; run: swift build -c release --product hostile-client" || return 1
+    : >"$testbed_dir/hostile.log"
+    ip netns exec "$server_ns" "$hostile" "$what" --listen "[::]:$port" --certificate "$testbed_dir/tls/server.crt" \
+        --private-key "$testbed_dir/tls/server.key" "$@" </dev/null >"$testbed_dir/hostile.log" 2>&1 &
+    remember hostile $!
+    wait_until 5 "the hostile server listens" hostile_is_ready
 }
 
 # The client's counters of what it refuses, in their order.
@@ -99,28 +102,26 @@ client_refusals() {
     done
 }
 
-victim() { in_client python3 -B "$here/programs/victim.py" "$web_4" "$@"; }
+# victim PORT PLACE: an application that meets the trick of that port.
+victim() { in_client python3 -B "$here/programs/victim.py" "$web_4" 7999 "$@"; }
 
 is_connected_for_the_third_time() { [[ "$(lines_of client ' client: connected ')" == 1 ]]; }
 
 case_hostile_server_is_not_believed() {
     local name place port counter expected before after index count=0
     local counters=(sealing_failures datagrams_unsealable datagrams_replayed)
-    [[ -x "$hostile" ]] || fail "there is no $hostile; run: swift build -c release --product hostile-client"
     stop client
     stop server
-    trap 'stop hostile-server' EXIT
-    start_hostile_server
+    trap 'stop hostile' EXIT
+    start_hostile serve 4433 --key-file "$testbed_dir/tunnel.key"
     : >"$testbed_dir/client.log"
     start_client
     # A changed answer to the key exchange, one of another connection, and then an honest one.
     wait_until 10 "the client is connected" is_connected_for_the_third_time
     expect_equal "$(lines_of client "the server does not have the key that 'server-key' names")" 2 "answers that were refused"
-    victim 7999 honest
     mapfile -t before < <(client_refusals)
     while read -r name place port counter; do
         victim "$port" "$place" || fail "$name"
-        victim 7999 honest || fail "$name: an honest flow behind it"
         mapfile -t after < <(client_refusals)
         for index in "${!counters[@]}"; do
             expected=0
@@ -134,4 +135,25 @@ case_hostile_server_is_not_believed() {
     ((count >= 21)) || fail "only $count tricks were played"
     expect_equal "$(lines_of client ' client: connected ')" 1 "connections of the client"
     stop client
+}
+
+# Whoever has the server's certificate and its TLS key can stand between the two, and still there is nothing to relay: the key
+# exchange is bound to the TLS session.
+case_hostile_man_in_the_middle_is_found() {
+    local before after logins
+    stop client
+    trap 'stop hostile' EXIT
+    start_hostile relay 4434 --server "$server_4:4433" --server-name server.test --ca "$testbed_dir/tls/ca.crt"
+    write_client_config client.yaml
+    sed -i "s/^server: .*/server: $server_4:4434/" "$testbed_dir/client.yaml"
+    : >"$testbed_dir/client.log"
+    before=$(statistics server authentication_failures)
+    logins=$(statistics server logins)
+    start_client
+    wait_until 5 "the client is refused" grep -q 'the server refused the key exchange' "$testbed_dir/client.log"
+    stop client
+    after=$(statistics server authentication_failures)
+    ((after > before)) || fail "the server has counted no failed key exchange"
+    expect_equal "$(statistics server logins)" "$logins" "logins at the server"
+    expect_equal "$(lines_of client ' client: connected ')" 0 "connections of the client"
 }

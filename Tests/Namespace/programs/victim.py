@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""An application behind a client whose server plays tricks: victim.py ADDRESS PORT PLACE
+"""An application behind a client whose server plays tricks: victim.py ADDRESS HONEST-PORT PORT PLACE
 
-PLACE is where Tests/HostileClient plays the trick of that port: reply, chunk or datagram; honest for none. Fails when a byte comes
+PLACE is where Tests/HostileClient plays the trick of PORT: reply, chunk or datagram. A connection to the honest port goes on beside it. Fails when a byte comes
 that the server did not seal. Behind a bad reply there is no connection, and nobody knows what the destination would have said; behind
 a bad chunk follows RST; a bad datagram is not seen."""
 import socket
 import sys
 
-address, port, place = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+address, honest_port, port, place = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 GOOD, ATTACK = b"good\n", b"attack\n"
 PATIENCE, QUIET = 5, 0.1
 # Less than the second after which the kernel repeats its SYN, and asks the server anew.
@@ -22,11 +22,8 @@ def tcp():
     application.connect((address, port))
     application.sendall(GOOD)
     expect(application, GOOD)
-    if place == "chunk":
-        application.sendall(ATTACK)
-        return expect_reset(application)
-    application.shutdown(socket.SHUT_WR)
-    assert application.recv(1) == b"", "more than the echo"
+    application.sendall(ATTACK)
+    expect_reset(application)
 
 
 def expect_silence(application):
@@ -71,4 +68,11 @@ def udp():
     raise AssertionError(f"more came than was sent: {found[:80]!r}")
 
 
+honest = socket.create_connection((address, honest_port), timeout=PATIENCE)
+honest.sendall(GOOD)
+expect(honest, GOOD)
 udp() if place == "datagram" else tcp()
+honest.sendall(GOOD)
+honest.shutdown(socket.SHUT_WR)
+expect(honest, GOOD)
+assert honest.recv(1) == b"", "more than the echo"
