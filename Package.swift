@@ -91,6 +91,12 @@ let package = Package(
             name: "flowtun", dependencies: ["FlowNAT", "LinuxIO", "Packets", "Primitives"], path: "Tests/FlowTUN",
             swiftSettings: strict),
 
+        // A client that misbehaves: for Tests/Namespace alone, and in no product.
+        .executableTarget(
+            name: "hostile-client",
+            dependencies: ["LinuxIO", "Primitives", "QuicTransport", "Sealing", "Tunnel"], path: "Tests/HostileClient",
+            swiftSettings: strict),
+
         // What several test targets share.
         .target(
             name: "TestSupport", dependencies: ["PKI", "QuicTransport"], path: "Tests/Support", swiftSettings: strict),

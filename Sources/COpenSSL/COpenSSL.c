@@ -1,8 +1,6 @@
 #include "COpenSSL.h"
 
 #include <openssl/core_names.h>
-#include <openssl/hmac.h>
-#include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <string.h>
 
@@ -10,30 +8,61 @@
 #include <sys/auxv.h>
 #endif
 
-// Fetching walks the providers and takes locks, so it is done once for the whole process.
-static EVP_KDF *hkdf;
-static CRYPTO_ONCE hkdf_once = CRYPTO_ONCE_STATIC_INIT;
+enum { hash_length = 32 };
 
-static void fetch_hkdf(void) { hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL); }
+// Fetching walks the providers and takes locks, and so does the choice of the digest: both are done once for the whole process.
+// What follows is a copy, which threads may make at the same time.
+static EVP_MAC_CTX *hmac_sha256;
+static CRYPTO_ONCE hmac_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void prepare_hmac(void) {
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *context = hmac == NULL ? NULL : EVP_MAC_CTX_new(hmac);
+    char digest[] = "SHA256";
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    if (context != NULL && EVP_MAC_CTX_set_params(context, parameters)) {
+        hmac_sha256 = context;
+    } else {
+        EVP_MAC_CTX_free(context);
+    }
+    // The context holds it.
+    EVP_MAC_free(hmac);
+}
+
+/// A context for any number of HMACs, one after the other; NULL when libcrypto failed. Freeing it wipes its keys.
+static EVP_MAC_CTX *new_hmac(void) {
+    if (!CRYPTO_THREAD_run_once(&hmac_once, prepare_hmac) || hmac_sha256 == NULL) return NULL;
+    return EVP_MAC_CTX_dup(hmac_sha256);
+}
+
+static int end_hmac(EVP_MAC_CTX *context, uint8_t output[hash_length]) {
+    size_t length = 0;
+    return EVP_MAC_final(context, output, &length, hash_length) && length == hash_length;
+}
 
 int penstock_hkdf_sha256(const uint8_t *salt, size_t salt_length, const uint8_t *key, size_t key_length,
                          const uint8_t *info, size_t info_length, uint8_t *output, size_t output_length) {
-    if (!CRYPTO_THREAD_run_once(&hkdf_once, fetch_hkdf) || hkdf == NULL) return 0;
-    EVP_KDF_CTX *context = EVP_KDF_CTX_new(hkdf);
+    static const uint8_t no_salt[hash_length];
+    if (output_length > 255 * hash_length) return 0;
+    EVP_MAC_CTX *context = new_hmac();
     if (context == NULL) return 0;
-    char digest[] = "SHA256";
-    OSSL_PARAM parameters[5];
-    int n = 0;
-    parameters[n++] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
-    parameters[n++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_length);
-    if (salt_length > 0)
-        parameters[n++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_length);
-    if (info_length > 0)
-        parameters[n++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_length);
-    parameters[n] = OSSL_PARAM_construct_end();
-    int ok = EVP_KDF_derive(context, output, output_length, parameters);
-    EVP_KDF_CTX_free(context);
-    return ok > 0;
+    uint8_t extracted[hash_length], block[hash_length];
+    int ok = EVP_MAC_init(context, salt_length > 0 ? salt : no_salt, salt_length > 0 ? salt_length : hash_length, NULL) &&
+             EVP_MAC_update(context, key, key_length) && end_hmac(context, extracted);
+    size_t written = 0;
+    for (uint8_t number = 1; ok && written < output_length; number++) {
+        size_t rest = output_length - written;
+        size_t length = rest < hash_length ? rest : hash_length;
+        ok = EVP_MAC_init(context, extracted, hash_length, NULL) &&
+             (number == 1 || EVP_MAC_update(context, block, hash_length)) &&
+             EVP_MAC_update(context, info, info_length) && EVP_MAC_update(context, &number, 1) && end_hmac(context, block);
+        if (ok) memcpy(output + written, block, length);
+        written += length;
+    }
+    OPENSSL_cleanse(extracted, sizeof extracted);
+    OPENSSL_cleanse(block, sizeof block);
+    EVP_MAC_CTX_free(context);
+    return ok;
 }
 
 enum { tag_length = 16 };
@@ -61,22 +90,24 @@ int penstock_sha256(const uint8_t *first, size_t first_length, const uint8_t *se
     return ok;
 }
 
-enum { hash_length = 32 };
+/// HMAC of one or two pieces, one behind the other.
+static int hmac(EVP_MAC_CTX *context, const uint8_t key[hash_length], const uint8_t *first, size_t first_length,
+                const uint8_t *second, size_t second_length, uint8_t output[hash_length]) {
+    return EVP_MAC_init(context, key, hash_length, NULL) && EVP_MAC_update(context, first, first_length) &&
+           EVP_MAC_update(context, second, second_length) && end_hmac(context, output);
+}
 
 int penstock_noise_hkdf(const uint8_t chaining_key[32], const uint8_t *material, size_t length, uint8_t first[32],
                         uint8_t second[32]) {
-    static const uint8_t nothing;
-    uint8_t extracted[hash_length], input[hash_length + 1];
-    input[hash_length] = 2;
-    const uint8_t one = 1;
-    int ok = HMAC(EVP_sha256(), chaining_key, hash_length, length > 0 ? material : &nothing, length, extracted, NULL) != NULL &&
-             HMAC(EVP_sha256(), extracted, hash_length, &one, 1, first, NULL) != NULL;
-    if (ok) {
-        memcpy(input, first, hash_length);
-        ok = HMAC(EVP_sha256(), extracted, hash_length, input, sizeof input, second, NULL) != NULL;
-    }
+    EVP_MAC_CTX *context = new_hmac();
+    if (context == NULL) return 0;
+    uint8_t extracted[hash_length];
+    const uint8_t one = 1, two = 2;
+    int ok = hmac(context, chaining_key, material, length, NULL, 0, extracted) &&
+             hmac(context, extracted, &one, 1, NULL, 0, first) &&
+             hmac(context, extracted, first, hash_length, &two, 1, second);
     OPENSSL_cleanse(extracted, sizeof extracted);
-    OPENSSL_cleanse(input, sizeof input);
+    EVP_MAC_CTX_free(context);
     return ok;
 }
 

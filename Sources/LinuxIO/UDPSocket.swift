@@ -23,8 +23,8 @@ public enum SendResult: Equatable, Sendable {
 /// sendmmsg and recvmmsg where not.
 ///
 /// It carries ECN both ways (RFC 3168), tells the local address of each datagram on a wildcard socket, and sets
-/// "don't fragment", since QUIC finds the path's MTU by itself (RFC 9000, section 14). `[::]` also takes IPv4, whose
-/// addresses are reported as IPv4.
+/// "don't fragment" unless it is told otherwise, since QUIC finds the path's MTU by itself (RFC 9000, section 14). `[::]`
+/// also takes IPv4, whose addresses are reported as IPv4.
 public final class UDPSocket {
     public struct Counters: Equatable, Sendable {
         public var receivedDatagrams = 0
@@ -73,9 +73,12 @@ public final class UDPSocket {
     private let messages: UnsafePointer<clinux_message>
     private let batch: Int
 
-    /// - Parameter sharesPort: joins a socket that is bound to the same endpoint and has allowed it (SO_REUSEPORT).
+    /// - Parameters:
+    ///   - sharesPort: joins a socket that is bound to the same endpoint and has allowed it (SO_REUSEPORT).
+    ///   - fragments: datagrams that are larger than the path takes are sent in fragments.
     public init(
-        bind endpoint: Endpoint, mark: UInt32? = nil, offload: Offload = .auto, sharesPort: Bool = false
+        bind endpoint: Endpoint, mark: UInt32? = nil, offload: Offload = .auto, sharesPort: Bool = false,
+        fragments: Bool = false
     ) throws(SystemError) {
         isIPv6 = !endpoint.address.isIPv4
         socket = try Descriptor(clinux_socket(isIPv6 ? 1 : 0, CLINUX_DATAGRAM), "open a UDP socket")
@@ -83,6 +86,7 @@ public final class UDPSocket {
         try setMark(mark, on: descriptor)
         if sharesPort { try checked(clinux_set(descriptor, CLINUX_REUSE_PORT, 1), "set SO_REUSEPORT") }
         try Self.configure(descriptor, isIPv6: isIPv6, isWildcard: endpoint.address.isUnspecified)
+        try Self.configure(descriptor, isIPv6: isIPv6, fragments: fragments)
         receiveBuffer = Self.enlarge(descriptor, CLINUX_RECEIVE_BUFFER, force: CLINUX_FORCE_RECEIVE_BUFFER)
         sendBuffer = Self.enlarge(descriptor, CLINUX_SEND_BUFFER, force: CLINUX_FORCE_SEND_BUFFER)
         // Size 0 sets nothing, but a kernel without the option refuses it.
@@ -107,15 +111,19 @@ public final class UDPSocket {
     private static func configure(_ descriptor: Int32, isIPv6: Bool, isWildcard: Bool) throws(SystemError) {
         if isIPv6 {
             try checked(clinux_set(descriptor, CLINUX_IPV6_ONLY, 0), "make a dual-stack socket")
-            try checked(
-                clinux_set(descriptor, CLINUX_IPV6_MTU_DISCOVER, CLINUX_MTU_DISCOVER_PROBE), "set IPV6_MTU_DISCOVER")
             try checked(clinux_set(descriptor, CLINUX_IPV6_RECEIVE_TCLASS, 1), "set IPV6_RECVTCLASS")
             if isWildcard { try checked(clinux_set(descriptor, CLINUX_IPV6_PACKET_INFO, 1), "set IPV6_RECVPKTINFO") }
         }
-        // On a dual-stack socket these hold for the IPv4 peers.
-        try checked(clinux_set(descriptor, CLINUX_IPV4_MTU_DISCOVER, CLINUX_MTU_DISCOVER_PROBE), "set IP_MTU_DISCOVER")
+        // On a dual-stack socket this holds for the IPv4 peers.
         try checked(clinux_set(descriptor, CLINUX_IPV4_RECEIVE_TOS, 1), "set IP_RECVTOS")
         if isWildcard && !isIPv6 { try checked(clinux_set(descriptor, CLINUX_IPV4_PACKET_INFO, 1), "set IP_PKTINFO") }
+    }
+
+    private static func configure(_ descriptor: Int32, isIPv6: Bool, fragments: Bool) throws(SystemError) {
+        let discovery = fragments ? CLINUX_MTU_DISCOVER_DONT : CLINUX_MTU_DISCOVER_PROBE
+        if isIPv6 { try checked(clinux_set(descriptor, CLINUX_IPV6_MTU_DISCOVER, discovery), "set IPV6_MTU_DISCOVER") }
+        // On a dual-stack socket this holds for the IPv4 peers.
+        try checked(clinux_set(descriptor, CLINUX_IPV4_MTU_DISCOVER, discovery), "set IP_MTU_DISCOVER")
     }
 
     /// Root may exceed net.core.rmem_max and wmem_max; others get what these allow.

@@ -171,7 +171,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var flowsAbandoned = 0
     public var bytesSealed: UInt64 = 0
     public var bytesOpened: UInt64 = 0
-    /// Flows ended because what the client sent did not open, or made no sense.
+    /// Flows ended because what the client sent did not open, or made no sense, and connections whose control stream did not
+    /// open.
     public var sealingFailures = 0
     public var flowsRefusedByLimit = 0
     /// Flows ended because their user had as many bytes in memory as may be.

@@ -53,6 +53,7 @@ extension ServerEngine {
             guard case .suiteNotAllowed = error else { return failAuthentication(session) }
             close(session, .suiteNotAllowed, "")
         case .handshaking, .loggingIn, .open, .ended:
+            counters.sealingFailures += 1
             close(session, .sealingFailed, "control stream: \(error)")
         }
     }

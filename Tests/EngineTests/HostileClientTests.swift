@@ -104,6 +104,16 @@ struct HostileClientTests {
     }
 
     /// Pings whose answers nobody reads do not fill the server's memory.
+    @Test func aReplayedControlMessageEndsTheConnection() throws {
+        let net = try HostileClient()
+        let control = net.greet()
+        let ping = control.sealed.sealedBytes(ControlMessage.ping(7).encode())
+        net.peer.send(ping + ping, on: control.stream)
+        net.run()
+        #expect(Self.isClosed(net, .sealingFailed))
+        #expect(net.server.counters.sealingFailures == 1)
+    }
+
     @Test func unreadAnswersAreLimited() throws {
         var transport = TransportSettings()
         transport.streamWindow = 1_000

@@ -36,6 +36,20 @@ private func cut(_ bytes: [UInt8], _ size: Int) -> [[UInt8]] {
         #expect(receiver.counters.receivedBytes == bytes.count)
     }
 
+    /// QUIC's datagrams are never cut on their way; those of the load's target are where they must be.
+    @Test(arguments: [loopback4, loopback6])
+    func fragmentsAreForbiddenUnlessAskedFor(_ address: IPAddress) throws {
+        let (level, option) = address.isIPv4 ? (IPPROTO_IP, IP_MTU_DISCOVER) : (IPPROTO_IPV6, IPV6_MTU_DISCOVER)
+        func discovery(_ socket: UDPSocket) -> Int32 {
+            var value: Int32 = -1
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(socket.descriptor, Int32(level), option, &value, &size)
+            return value
+        }
+        #expect(discovery(try UDPSocket(bind: Endpoint(address, 0))) == IP_PMTUDISC_PROBE)
+        #expect(discovery(try UDPSocket(bind: Endpoint(address, 0), fragments: true)) == IP_PMTUDISC_DONT)
+    }
+
     @Test(arguments: [Offload.auto, .off])
     func batchesBeyondOneSystemCallAreCutIntoSeveral(offload: Offload) throws {
         let (sender, receiver) = try pair(offload)

@@ -150,6 +150,16 @@ private final class SimDatagrams: DatagramCarrier {
         #expect(result.datagrams?.notSent == 100)
     }
 
+    @Test(arguments: [true, false])
+    func aFlowThatIsRefusedBeforeItSentHasFailed(_ echo: Bool) throws {
+        let started = line.now
+        let result = try run(.udp(flows: 2, rate: 100, size: 9_000, echo: echo)) { $0.largest = 1_472 }
+        #expect(result.flows.failed == 2)
+        #expect(result.flows.completed == 0)
+        #expect(result.failures == ["too-large": 100])
+        #expect(line.now - started < .seconds(1) + DatagramWorkload.echoGrace / 2, "an answer was waited for")
+    }
+
     @Test func aHighRateLeavesInBatches() throws {
         let result = try run(.udp(flows: 1, rate: 50_000, size: 1_200, echo: false))
         #expect(result.datagrams?.received == 50_000)

@@ -7,6 +7,8 @@ struct Case {
     /// Payload bytes of one operation; zero where it carries none.
     let bytes: Int
     let mustNotAllocate: Bool
+    /// The name of the case whose time this one's is divided by.
+    var comparedWith: String?
     /// Makes what it needs, and gives what does it so often.
     let prepare: () -> (Int) -> Void
 }
@@ -14,11 +16,16 @@ struct Case {
 enum Cases {
     static var all: [Case] {
         Cipher.allCases.flatMap { cipher in
-            [64, 1_400, 16_000].flatMap { size in [sealChunk(cipher, size), openChunk(cipher, size)] }
-                + [64, 1_200].flatMap { size in [sealDatagram(cipher, size), openDatagram(cipher, size)] }
-                + [keyExchange(cipher)]
+            // What is compared stands side by side.
+            [RawCipher.sealing(cipher, rawSize)]
+                + [rawSize, 1_400, 64].flatMap { size in [sealChunk(cipher, size), openChunk(cipher, size)] }
+                + [1_200, 64].flatMap { size in [sealDatagram(cipher, size), openDatagram(cipher, size)] }
+                + [newSealer(cipher), keyExchange(cipher)]
         }
     }
+
+    /// Bytes of the chunk that is compared with the bare cipher.
+    private static let rawSize = 16_000
 
     private static let exporter = [UInt8](repeating: 3, count: KeyExchangeBinding.exporterSize)
 
@@ -48,14 +55,17 @@ enum Cases {
         }
     }
 
-    private static func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    static func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 7)
         return memory
     }
 
     private static func sealChunk(_ cipher: Cipher, _ size: Int) -> Case {
-        Case(name: "seal-chunk/\(cipher.rawValue)/\(size)", bytes: size, mustNotAllocate: true) {
+        Case(
+            name: "seal-chunk/\(cipher.rawValue)/\(size)", bytes: size, mustNotAllocate: true,
+            comparedWith: size == rawSize ? RawCipher.name(cipher, size) : nil
+        ) {
             let sealer = ChunkSealer(keys: keys(cipher).client, direction: .up, stream: 4)
             let payload = UnsafeRawBufferPointer(memory(size))
             let output = memory(size + ChunkSealer.overhead + ChunkSealer.headerSize)
@@ -128,6 +138,16 @@ enum Cases {
                         (try? opener.open(UnsafeRawBufferPointer(rebasing: output[..<sealed]), into: opened)) != nil
                     else { fatalError("what was sealed does not open") }
                 }
+            }
+        }
+    }
+
+    /// What a direction of a stream costs before its first byte: a key, and the cipher made ready for it.
+    private static func newSealer(_ cipher: Cipher) -> Case {
+        Case(name: "new-sealer/\(cipher.rawValue)", bytes: 0, mustNotAllocate: false) {
+            let keys = keys(cipher).client
+            return { count in
+                for _ in 0..<count { _ = ChunkSealer(keys: keys, direction: .up, stream: 4) }
             }
         }
     }

@@ -29,47 +29,67 @@ struct Main {
             }
         }
         if isCheck { rounds = 5 }
-        var allocating: [String] = []
-        if !isCheck { print("case                                  fastest ns    median ns   ns/byte  allocations") }
-        for entry in Cases.all where filter.isEmpty || entry.name.contains(filter) {
-            let result = measure(entry, rounds: rounds, nanoseconds: isCheck ? 2_000_000 : 20_000_000)
-            if entry.mustNotAllocate, result.allocations > 0 { allocating.append(entry.name) }
-            if !isCheck { print(line(entry, result)) }
-        }
-        if isCheck, !allocating.isEmpty {
+        let cases = Cases.all.filter { filter.isEmpty || $0.name.contains(filter) }
+        let results = measure(cases, rounds: rounds, nanoseconds: isCheck ? 2_000_000 : 20_000_000)
+        if isCheck {
+            let allocating = zip(cases, results).filter { $0.mustNotAllocate && $1.allocations > 0 }.map(\.0.name)
+            guard !allocating.isEmpty else { return }
             print("sealing-bench: these allocate in steady state: \(allocating.joined(separator: ", "))")
             exit(1)
+        }
+        print("case                                  fastest ns    median ns   ns/byte  allocations")
+        for (entry, result) in zip(cases, results) { print(line(entry, result)) }
+        let byName = Dictionary(uniqueKeysWithValues: zip(cases.map(\.name), results))
+        for entry in cases {
+            guard let name = entry.comparedWith, let ours = byName[entry.name], let other = byName[name] else {
+                continue
+            }
+            let ratios = zip(ours.times, other.times).map { $0 / $1 }.sorted()
+            print("\(entry.name) takes \(rounded(ratios[ratios.count / 2], 100)) times as long as \(name)")
         }
     }
 
     struct Result {
-        let fastest: Double
-        let median: Double
+        /// Nanoseconds of one operation, round by round.
+        let times: [Double]
         let allocations: Double
+
+        var fastest: Double { times.min() ?? 0 }
+        var median: Double { times.sorted()[times.count / 2] }
     }
 
-    private static func measure(_ entry: Case, rounds: Int, nanoseconds: Double) -> Result {
-        let run = entry.prepare()
+    /// Each round measures every case once: what the machine does meanwhile hits all of them alike.
+    private static func measure(_ cases: [Case], rounds: Int, nanoseconds: Double) -> [Result] {
+        let runs = cases.map { $0.prepare() }
+        let operations = runs.map { count(of: $0, toTake: nanoseconds / 2) }
+        var times = runs.map { _ in [Double](repeating: 0, count: rounds) }
+        var allocations = runs.map { _ in 0 }
+        for round in 0..<rounds {
+            for index in runs.indices {
+                let before = allocation_count()
+                let start = now()
+                runs[index](operations[index])
+                times[index][round] = (now() - start) / Double(operations[index])
+                allocations[index] += Int(allocation_count() - before)
+            }
+        }
+        return runs.indices.map {
+            Result(times: times[$0], allocations: Double(allocations[$0]) / Double(rounds * operations[$0]))
+        }
+    }
+
+    /// So many operations take that long.
+    private static func count(of run: (Int) -> Void, toTake nanoseconds: Double) -> Int {
         var operations = 1
         while true {
             let start = now()
             run(operations)
-            let elapsed = now() - start
-            if elapsed > nanoseconds / 2 { break }
+            if now() - start > nanoseconds { return operations }
             operations *= 2
         }
-        var times: [Double] = []
-        times.reserveCapacity(rounds)
-        let before = allocation_count()
-        for _ in 0..<rounds {
-            let start = now()
-            run(operations)
-            times.append((now() - start) / Double(operations))
-        }
-        let allocations = Double(allocation_count() - before) / Double(rounds * operations)
-        times.sort()
-        return Result(fastest: times[0], median: times[times.count / 2], allocations: allocations)
     }
+
+    private static func rounded(_ value: Double, _ scale: Double) -> Double { (value * scale).rounded() / scale }
 
     private static func now() -> Double {
         var time = timespec()
@@ -80,8 +100,7 @@ struct Main {
     private static func line(_ entry: Case, _ result: Result) -> String {
         func right(_ value: Double, _ digits: Int, _ width: Int) -> String {
             let scale = digits == 0 ? 1 : digits == 1 ? 10.0 : 1_000
-            let rounded = (value * scale).rounded() / scale
-            let text = digits == 0 ? "\(Int(rounded))" : "\(rounded)"
+            let text = digits == 0 ? "\(Int(value.rounded()))" : "\(rounded(value, scale))"
             return String(repeating: " ", count: max(0, width - text.count)) + text
         }
         let name = entry.name + String(repeating: " ", count: max(1, 36 - entry.name.count))

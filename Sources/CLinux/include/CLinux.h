@@ -59,6 +59,8 @@ typedef enum {
     CLINUX_IPV6_RECEIVE_ERRORS,
 } clinux_option;
 
+/// IP_PMTUDISC_DONT: the kernel and the routers cut what is too large for the path.
+#define CLINUX_MTU_DISCOVER_DONT 0
 /// IP_PMTUDISC_PROBE: sets "don't fragment" and ignores the kernel's idea of the path MTU.
 #define CLINUX_MTU_DISCOVER_PROBE 3
 

@@ -15,6 +15,8 @@ public final class DatagramFlow {
     private(set) var isReported = false
     private(set) var received: UInt64 = 0
     private(set) var sent: UInt64 = 0
+    /// Something of what it was to send was refused.
+    private(set) var wasRefused = false
 
     init(workload: DatagramWorkload, identifier: UInt64) {
         self.workload = workload
@@ -38,6 +40,11 @@ public final class DatagramFlow {
     }
 
     func countSent(_ count: Int) { sent += UInt64(count) }
+
+    func noteRefusal() { wasRefused = true }
+
+    /// Was refused before anything had left: no answer can come.
+    var neverBegan: Bool { wasRefused && sent == 0 }
 
     public func channelReceived(_ bytes: UnsafeRawBufferPointer, now: Instant) {
         guard let header = DatagramHeader(bytes), header.identifier == identifier else { return workload.stray() }

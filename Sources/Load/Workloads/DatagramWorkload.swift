@@ -118,13 +118,16 @@ final class DatagramWorkload: WorkloadRun {
     }
 
     private var isAnswered: Bool {
-        flows.allSatisfy { echoes ? $0.received >= $0.sent : $0.isReported }
+        flows.allSatisfy { $0.neverBegan || (echoes ? $0.received >= $0.sent : $0.isReported) }
     }
 
     private func over(since: Instant, now: Instant) {
         phase = .over(min(now - since, plan.duration))
         for flow in flows {
-            if flow.received == 0, flow.sent > 0 {
+            if flow.neverBegan {
+                // Why, was counted with each refusal.
+                statistics.flowsFailed += 1
+            } else if flow.received == 0, flow.sent > 0 {
                 statistics.flowsFailed += 1
                 statistics.count(.noAnswer)
             } else {
@@ -178,6 +181,7 @@ final class DatagramWorkload: WorkloadRun {
         do throws(FlowFailure) {
             sent = try flow.channel?.send(bytes, size: size, now: now) ?? 0
         } catch {
+            flow.noteRefusal()
             statistics.count(error)
         }
         flow.countSent(sent)

@@ -66,7 +66,9 @@ final class TargetProgram {
             let pattern = pattern
             datagramPorts = try [TargetService.echo, .sink].map { service in
                 DatagramPort(
-                    socket: try UDPSocket(bind: Endpoint(listen.address, listen.port + service.rawValue)),
+                    // An echo is as large as what came, whatever the path takes in one piece.
+                    socket: try UDPSocket(
+                        bind: Endpoint(listen.address, listen.port + service.rawValue), fragments: true),
                     target: DatagramTarget(isEcho: service == .echo, pattern: pattern))
             }
         } catch {
