@@ -61,6 +61,7 @@ final class ServerLoop {
         associations = try AssociationSockets(engine: engine, loop: loop, dial: configuration.dial)
         names = try NameResolver(
             loop: loop, servers: configuration.names.servers, timeout: configuration.names.timeout)
+        names.setSource(configuration.dial)
         associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
         names.onAnswer = { [unowned self] number, answer in
             engine.resolved(NameQueryID(number: number), NameResult(answer), now: MonotonicClock.now)
@@ -128,6 +129,7 @@ final class ServerLoop {
     func reconfigure(_ configuration: ServerConfiguration, _ settings: ServerSettings) {
         self.configuration = configuration
         associations.setSources(configuration.dial)
+        names.setSource(configuration.dial)
         engine.reconfigure(settings, now: MonotonicClock.now)
         clients = ClientList(configuration.clients)
         sendStrangersAway()
@@ -333,6 +335,13 @@ final class ServerLoop {
             if result.connections.count < Self.listedConnections { result.connections.append((client, statistics)) }
         }
         return result
+    }
+}
+
+extension NameResolver {
+    /// Questions go the way that dials go.
+    fileprivate func setSource(_ dial: ServerConfiguration.Dial) {
+        setSource(ipv4: dial.sourceIPv4, ipv6: dial.sourceIPv6, interface: dial.interface)
     }
 }
 
