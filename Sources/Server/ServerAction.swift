@@ -187,6 +187,7 @@ public struct ServerCounters: Equatable, Sendable {
     public mutating func add(_ other: ServerCounters) {
         connectionsOpen += other.connectionsOpen
         connectionsAccepted += other.connectionsAccepted
+        newcomersDropped += other.newcomersDropped
         authenticationFailures += other.authenticationFailures
         certificatesRefused += other.certificatesRefused
         logins += other.logins

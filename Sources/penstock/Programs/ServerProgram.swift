@@ -90,18 +90,9 @@ final class ServerProgram {
         settings.nameLookupTimeout = configuration.udp.nameLookupTimeout
         settings.alwaysRetry = configuration.alwaysRetry
         configuration.quic.apply(to: &settings.transport)
-        // What counts for all clients together is shared out: the loops know nothing of each other.
-        let share = { (total: Int) in (total + loops - 1) / loops }
-        settings.maximumConnections = share(configuration.limits.connections)
-        // A quarter: the others are for those who are in. A few may always log in side by side.
-        settings.maximumNewcomers = min(settings.maximumConnections, max(16, settings.maximumConnections / 4))
-        settings.maximumAssociations = share(configuration.limits.associations)
-        settings.maximumFlows = share(settings.maximumFlows)
-        settings.names.maximumEntries = share(settings.names.maximumEntries)
-        settings.names.maximumQueries = share(settings.names.maximumQueries)
-        // A flow asks two questions at most: no client has more than a quarter of them, but where many loops share few.
-        settings.names.maximumWaitingPerConnection = min(
-            settings.names.maximumWaitingPerConnection, max(16, settings.names.maximumQueries / 8))
+        settings.maximumConnections = configuration.limits.connections
+        settings.maximumAssociations = configuration.limits.associations
+        settings.share(among: loops)
         return settings
     }
 
