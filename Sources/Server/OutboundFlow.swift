@@ -45,6 +45,8 @@ final class OutboundFlow {
     var noted = 0
     /// Those of them that wait for the client.
     var notedDown = 0
+    /// Dials of this flow that count for its connection and its user: see `ServerEngine.beginDial`.
+    @exclusivity(unchecked) var dials = 0
     /// The program has a socket for this flow.
     var hasSocket = false
 

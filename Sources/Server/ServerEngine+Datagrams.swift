@@ -31,7 +31,7 @@ extension ServerEngine {
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1
         datagramCounters.associationsOpened += 1
-        guard beginDial(session) else {
+        guard beginDial(flow) else {
             datagramCounters.associationsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
@@ -46,7 +46,7 @@ extension ServerEngine {
     public func datagramSocketOpened(_ id: OutboundID, bound: Endpoint?, now: Instant) {
         last = now
         guard let flow = flow(id), case .dialling = flow.phase, let association = flow.association else { return }
-        endDial(flow.session)
+        endDials(flow)
         flow.phase = .associated
         scheduleDial(flow, deadline: association.deadline(settings))
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)

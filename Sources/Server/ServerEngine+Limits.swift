@@ -19,18 +19,24 @@ extension ServerEngine {
 
     func giveBackFlow(_ session: ServerSession) { session.account?.flows.giveBack() }
 
-    /// Notes a dial under way, unless there are as many as may be.
-    func beginDial(_ session: ServerSession) -> Bool {
+    /// Notes a dial under way, one of several of a flow to a name, unless the client or its user has as many as may be.
+    func beginDial(_ flow: OutboundFlow) -> Bool {
+        let session = flow.session
         guard session.dials < settings.maximumDialsPerConnection, session.account?.halfOpen.take() ?? true else {
             return false
         }
         session.dials += 1
+        flow.dials += 1
         return true
     }
 
-    func endDial(_ session: ServerSession) {
-        session.dials -= 1
-        session.account?.halfOpen.giveBack()
+    /// The flow's dials are over, but for so many.
+    func endDials(_ flow: OutboundFlow, but rest: Int = 0) {
+        while flow.dials > rest {
+            flow.dials -= 1
+            flow.session.dials -= 1
+            flow.session.account?.halfOpen.giveBack()
+        }
     }
 
     /// Notes what the flow keeps in memory now, for the user's sum.

@@ -13,7 +13,7 @@ extension ServerEngine {
         guard let flow = dialling(id) else { return false }
         if flow.named != nil { finishRace(flow, winner: id) }
         flow.phase = .open
-        endDial(flow.session)
+        endDials(flow)
         counters.dialsSucceeded += 1
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
         guard flow.sealed.send(message: reply.encode(), to: flow.stream) else {

@@ -156,7 +156,7 @@ extension ServerEngine: QuicConnectionOwner {
         let verdict = verdict(on: destination, .tcp, for: flow.session)
         guard verdict.isAllowed else { return deny(flow, verdict, .endpoint(destination), .tcp) }
         dialCounters.note(verdict)
-        guard beginDial(flow.session) else {
+        guard beginDial(flow) else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }

@@ -324,7 +324,7 @@ public final class ServerEngine {
 
     /// Forgets a flow and has its socket closed.
     func release(_ flow: OutboundFlow, reset: Bool) {
-        if case .dialling = flow.phase { endDial(flow.session) }
+        endDials(flow)
         forgetAssociation(flow)
         forgetBuffered(flow)
         leaveQueues(flow)

@@ -73,7 +73,7 @@ struct ServerFigures: Sendable {
                 "denied": "\(names.addressesDenied)", "refused": "\(names.refusedByLimit)",
                 "waiting_refused": "\(names.waitingRefusedByLimit)", "entries": "\(names.entries)",
                 "evicted": "\(names.evicted)", "open": "\(names.queriesOpen)", "attempts": "\(names.attempts)",
-                "attempts_beaten": "\(names.attemptsBeaten)",
+                "attempts_beaten": "\(names.attemptsBeaten)", "attempts_put_off": "\(names.attemptsPutOff)",
             ])
         for (part, count) in dials?.list ?? [] {
             logger.info("policy", metadata: ["by": "\(part)", "count": "\(count)"])
