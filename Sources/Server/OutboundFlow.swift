@@ -41,10 +41,6 @@ final class OutboundFlow {
     var waits = EachWay(up: false, down: false)
     /// It stood first there, and may go before the others once.
     var hasTurn = EachWay(up: false, down: false)
-    /// Bytes of this flow in the user's sum of what is kept in memory.
-    var noted = 0
-    /// Those of them that wait for the client.
-    var notedDown = 0
     /// Dials of this flow that count for its connection and its user: see `ServerEngine.beginDial`.
     @exclusivity(unchecked) var dials = 0
     /// The program has a socket for this flow.
@@ -55,6 +51,6 @@ final class OutboundFlow {
         self.session = session
         self.stream = stream
         self.sealed = sealed
-        queue = BlockQueue(pool: pool)
+        queue = BlockQueue(pool: pool, tally: session.kept)
     }
 }

@@ -112,7 +112,7 @@ extension ServerEngine {
             counters.sealingFailures += 1
             return cut(flow, .protocolViolation)
         }
-        noteBuffered(flow)
+        noteBuffered(flow.session)
         extendCredit(flow)
     }
 
@@ -195,7 +195,7 @@ extension ServerEngine {
     ) {
         let waiting = flow.stream.buffered
         guard payload.count <= DatagramMessage.maximumPayload, flow.stream.isWritable,
-            waiting == 0 || waiting + payload.count <= settings.maximumStreamedDatagramBytes
+            waiting == 0 || waiting + payload.count <= settings.maximumStreamedDatagramBytes, mayQueue(flow.session)
         else {
             datagramCounters.droppedForStream += 1
             return

@@ -63,7 +63,6 @@ extension ServerEngine {
         let taken = flow.sealed.seal(bytes, to: flow.stream)
         counters.bytesSealed += UInt64(taken)
         notePassed(taken, .down, flow.session)
-        noteBuffered(flow)
         markDirty(flow.session)
         // Bytes that were read cannot be given back to the socket.
         if taken < bytes.count { cut(flow, .resourceLimit) }
@@ -105,7 +104,7 @@ extension ServerEngine {
         guard let flow = flow(id) else { return }
         flow.queue.consume(count)
         notePassed(count, .up, flow.session)
-        noteBuffered(flow)
+        noteBuffered(flow.session)
         extendCredit(flow)
         if flow.queue.isEmpty {
             flow.isWriting = false

@@ -97,9 +97,7 @@ extension ServerEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
-        guard let flow = flow(of: stream) else { return }
-        noteBuffered(flow)
-        guard flow.isPaused, stream.unsent <= unsentLimit / 2 else { return }
+        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= unsentLimit / 2 else { return }
         flow.isPaused = false
         append(.read(flow.id))
     }

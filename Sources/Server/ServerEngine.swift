@@ -160,6 +160,7 @@ public final class ServerEngine {
             counters.connectionsOpen -= 1
             return
         }
+        noteBuffered(session)
         closeIfDrained(session)
         closeIfHeard(session)
         if let deadline = earliest(session.connection.nextDeadline, session.deadline) {
@@ -281,6 +282,7 @@ public final class ServerEngine {
             release(flow, reset: true)
         }
         session.flows.removeAll()
+        forgetBuffered(session)
         session.seat = nil
         session.turnDeadline = nil
     }
@@ -326,7 +328,6 @@ public final class ServerEngine {
     func release(_ flow: OutboundFlow, reset: Bool) {
         endDials(flow)
         forgetAssociation(flow)
-        forgetBuffered(flow)
         leaveQueues(flow)
         giveBackFlow(flow.session)
         forgetName(flow)

@@ -49,6 +49,10 @@ final class ServerSession {
     /// Flows that wait until the user's rates let them go on, and when the next one gets its turn.
     var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
     var turnDeadline: Instant?
+    /// What the queues towards the dialled sockets hold.
+    let kept = BlockTally()
+    /// Bytes of memory that are in the account's sums for this session: of those queues, and of the streams towards the client.
+    var noted = EachWay(up: 0, down: 0)
     /// What `ServerEngine.boundWindow` has set.
     var windowLimit: Int?
     /// The user's quota is spent: the session ends with the next turn.

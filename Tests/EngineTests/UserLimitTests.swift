@@ -1,4 +1,5 @@
 import Primitives
+import QuicTransport
 import SimNet
 import Testing
 import Tunnel
@@ -217,6 +218,68 @@ import Users
         #expect(net.server.counters.flowsCutByUserLimit > 0 && apps.contains { $0.receivedRST })
         for app in apps { app.abort() }
         #expect(net.run(for: .seconds(10)) { held(account) == Held(sessions: 1) })
+    }
+
+    /// Memory is counted as it is held: a block for each flow with as little as one byte.
+    @Test func smallPiecesCountAsTheBlocksThatTheyLieIn() throws {
+        let account = account { _ in }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.socketsTake = false
+        net.greet()
+        let flows = (0..<10).map { _ in net.connectedFlow() }
+        net.run()
+        #expect(held(account) == Held(sessions: 1, flows: 10))
+        for flow in flows { net.peer.send(flow.sealed.sealedBytes([1]), on: flow.stream) }
+        net.run()
+        #expect(held(account).bytes == 10 * BlockPool.blockSize && account.bufferedDown.count == 0)
+        net.connection.close(code: 0x100, message: "", now: net.now)
+        net.run()
+        #expect(held(account) == Held(sessions: 1), "the seat is the test's own")
+    }
+
+    /// What has left for the client stays in memory until it is acknowledged.
+    @Test func whatIsOnItsWayCounts() throws {
+        let account = account { _ in }
+        let net = try connected(account, link: LinkConditions(delay: .milliseconds(200)))
+        net.services[Self.web] = .source(5_000)
+        let app = net.application(to: "203.0.113.2:80")
+        let isOnItsWay = {
+            net.server.flows.compactMap(\.self).contains { $0.stream.buffered > 5_000 && $0.stream.unsent == 0 }
+        }
+        #expect(net.run(for: .seconds(5), until: isOnItsWay))
+        #expect(account.bufferedDown.count == BlockPool.blockSize && held(account).bytes == BlockPool.blockSize)
+        #expect(net.run(for: .seconds(5)) { app.read().isEmpty && app.receivedFIN && account.bufferedDown.count == 0 })
+    }
+
+    /// Datagrams too large for a packet wait on a stream; at the limit they are dropped.
+    @Test func streamedDatagramsCount() throws {
+        let account = account { $0.bufferedBytes = 1 << 20 }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.greet()
+        _ = HostileDatagramTests.associate(net)
+        net.run()
+        let large = [UInt8](repeating: 1, count: 5_000)
+        let hear = {
+            large.withUnsafeBytes {
+                net.server.datagramReceived(net.dials[0], from: HostileDatagramTests.host, $0, now: net.now)
+            }
+        }
+        hear()
+        net.run()
+        #expect(net.server.datagramCounters.streamed == 1 && account.bufferedDown.count == 0)
+        hear()
+        hear()
+        net.server.noteBuffered(try #require(net.server.sessions[0]))
+        #expect(account.bufferedDown.count == BlockPool.blockSize)
+        // Another loop has the rest.
+        account.bufferedDown.adjust(by: 512 << 10)
+        hear()
+        #expect(net.server.datagramCounters.streamed == 3 && net.server.datagramCounters.droppedForStream == 1)
+        account.bufferedDown.adjust(by: -512 << 10)
+        hear()
+        #expect(net.server.datagramCounters.streamed == 4)
     }
 
     /// Half of what may be buffered is for what comes up, whatever the number of sessions that share it.
