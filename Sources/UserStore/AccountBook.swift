@@ -148,9 +148,19 @@ public struct AccountBook {
     private mutating func renew(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) throws(UserStoreError) {
         guard var entry = entries[id] else { return }
         func kick(_ reason: String) { kicks.append(Kick(account: id, name: entry.account.name, reason: reason)) }
-        guard let user = try store.user(id: id) else {
+        let user: User
+        switch try store.stored(.number(id)) {
+        case nil:
             entries[id] = nil
             return kick("the account was removed")
+        case .damaged(let row)?:
+            // What it should limit is not known any more.
+            trouble = .damagedUser(row)
+            if !entry.isDisabled { kick("the account's entry is damaged") }
+            entries[id]?.isDisabled = true
+            return
+        case .good(let found)?:
+            user = found
         }
         try apply(user, to: &entry, month)
         if user.isDisabled && !entry.isDisabled {

@@ -51,13 +51,13 @@ extension Account {
         }
         #expect(try reasons(&book) == [])
         #expect(seat.account.isSlowed && seat.account.flowLimit == 7)
-        try command.kick(name("anna"))
+        try command.kick(.name(name("anna")))
         #expect(try reasons(&book) == ["an administrator ended the session"])
         #expect(try reasons(&book) == [])
         try command.change(name("anna")) { $0.isDisabled = true }
         #expect(try reasons(&book) == ["the account was disabled"])
         #expect(try reasons(&book) == [])
-        try command.remove(name("anna"))
+        try command.remove(.name(name("anna")))
         #expect(try reasons(&book) == ["the account was removed"])
         let count = book.count
         #expect(count == 0)
@@ -80,7 +80,8 @@ extension Account {
         _ = seat
     }
 
-    /// A row that somebody has mended by hand into nonsense is said, and hides nothing of the others, now and later.
+    /// A row that somebody has mended by hand into nonsense is said, ends the sessions that it can limit no more, and hides nothing of the
+    /// others, now and later.
     @Test func aUserWhoCannotBeReadHidesNobody() throws {
         try command.add(name("bert"), keys: [key(2)], now: july)
         var book = AccountBook(store: server, unixSeconds: july)
@@ -90,9 +91,14 @@ extension Account {
             try $0.execute(
                 sql: "INSERT INTO destination (user, position, rule) VALUES (?, 0, 'no such rule!')", arguments: [anna])
         }
-        try command.kick(name("bert"))
-        #expect(try reasons(&book) == ["an administrator ended the session"])
-        #expect(book.trouble != nil)
+        try command.kick(.name(name("bert")))
+        #expect(
+            try reasons(&book) == ["the account's entry is damaged", "an administrator ended the session"])
+        guard case .damagedUser(let row)? = book.trouble else {
+            Issue.record("not told")
+            return
+        }
+        #expect(row.id == anna)
         try command.change(name("bert")) { $0.isDisabled = true }
         #expect(try reasons(&book) == ["the account was disabled"])
         try DatabaseQueue(path: file.path).write { try $0.execute(sql: "DELETE FROM destination") }

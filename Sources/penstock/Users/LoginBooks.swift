@@ -14,7 +14,7 @@ final class LoginBooks {
     static let writeEvery = Interval.seconds(2)
 
     let loop: EventLoop
-    private let logger = Logger(label: "logins")
+    private let logger: Logger
     private let store: UserStore
     private var authenticator: Authenticator
     private var limiter = LoginLimiter()
@@ -28,7 +28,8 @@ final class LoginBooks {
     /// The last thing that went wrong with the database, so that it is said once.
     private var trouble: UserStoreError?
 
-    init(_ settings: UserSettings) throws {
+    init(_ settings: UserSettings, logger: Logger = Logger(label: "logins")) throws {
+        self.logger = logger
         loop = try EventLoop()
         store = try openUserDatabase(settings.database, create: true, for: .service)
         var random = SystemRandom()
@@ -114,13 +115,10 @@ final class LoginBooks {
             certificate: request.certificate?.user)
         switch try authenticator.decide(claim, now: unixSeconds()) {
         case .wrongCredentials:
-            // Keys and certificates cannot be guessed: who has a good one is not held up by what others try from the same place.
-            if !request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) {
-                return .failure(refusal)
-            }
-            limiter.failed(source, name: claimed, now: now)
-            logFailure(request, claimed, "wrong-credentials")
-            return .failure(.wrongCredentials)
+            return .failure(refuse(request, claimed, source, now))
+        case .damaged(let row):
+            logger.error("a login came to nothing: \(UserStoreError.damagedUser(row))")
+            return .failure(refuse(request, claimed, source, now))
         case .disabled(let name):
             logRefusal(request, name, "disabled")
             return .failure(.disabled)
@@ -140,6 +138,16 @@ final class LoginBooks {
                 return .failure(.quotaSpent)
             }
         }
+    }
+
+    private func refuse(
+        _ request: LoginRequest, _ claimed: UserName?, _ source: LoginLimiter.Source, _ now: Instant
+    ) -> LoginRefusal {
+        // Keys and certificates cannot be guessed: who has a good one is not held up by what others try from the same place.
+        if !request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) { return refusal }
+        limiter.failed(source, name: claimed, now: now)
+        logFailure(request, claimed, "wrong-credentials")
+        return .wrongCredentials
     }
 
     // MARK: - Books
