@@ -15,6 +15,13 @@ final class OutboundFlow {
         case refused
     }
 
+    /// The far end of a TCP flow, once one is dialled.
+    struct Destination {
+        let endpoint: Endpoint
+        /// What the client asked for, where that was a name.
+        var name: DomainName?
+    }
+
     /// Changes once at most: to that of the attempt that has won.
     var id: OutboundID
     unowned let session: ServerSession
@@ -27,6 +34,8 @@ final class OutboundFlow {
     @exclusivity(unchecked) var association: ServerAssociation?
     /// Set while the destination is a name that is looked up, or whose addresses are dialled.
     @exclusivity(unchecked) var named: NamedDial?
+    /// Where the socket goes, once there is one for good.
+    var destination: Destination?
     /// The client's FIN has come.
     @exclusivity(unchecked) var clientFinished = false
     /// The socket has been told of it.

@@ -176,6 +176,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var flowsRefusedByLimit = 0
     /// Flows ended because their user had as many bytes in memory as may be.
     public var flowsCutByUserLimit = 0
+    /// Flows ended because their user may not go there any more.
+    public var flowsEndedByDestinations = 0
     /// How often a flow had to wait for its user's rate.
     public var rateWaits = 0
     /// Sessions ended because an administrator, or a limit, said so.
@@ -209,6 +211,7 @@ public struct ServerCounters: Equatable, Sendable {
         sealingFailures += other.sealingFailures
         flowsRefusedByLimit += other.flowsRefusedByLimit
         flowsCutByUserLimit += other.flowsCutByUserLimit
+        flowsEndedByDestinations += other.flowsEndedByDestinations
         rateWaits += other.rateWaits
         sessionsKicked += other.sessionsKicked
     }

@@ -125,9 +125,18 @@ extension ServerEngine {
         guard case .dialling(let deadline) = flow.phase, let port = flow.named?.port, flow.named?.transport == .tcp
         else { return }
         while let attempt = nextAttempt(flow) {
+            let endpoint = Endpoint(attempt.address, port)
+            flow.named?.dialled.append(endpoint)
+            let destination = OutboundFlow.Destination(endpoint: endpoint, name: flow.named?.name)
+            guard mayStillGo(destination, flow.session) else {
+                nameCounters.addressesDenied += 1
+                _ = flow.named?.race.failed(attempt.number, .notAllowed, now: last)
+                leaveDials(flow)
+                continue
+            }
             if attempt.number == 1 { counters.dials += 1 }
             nameCounters.attempts += 1
-            append(.dial(flow.id.attempt(attempt.number), Endpoint(attempt.address, port)))
+            append(.dial(flow.id.attempt(attempt.number), endpoint))
         }
         if let end = flow.named?.race.end { return refuseNamed(flow, end) }
         scheduleDial(flow, deadline: min(deadline, flow.named?.race.deadline ?? deadline))

@@ -11,6 +11,14 @@ extension ServerEngine {
     public func dialSucceeded(_ id: OutboundID, bound: Endpoint?, now: Instant) -> Bool {
         last = now
         guard let flow = dialling(id) else { return false }
+        if let named = flow.named {
+            let endpoint = named.dialled[Int(id.attempt) - 1]
+            flow.destination = OutboundFlow.Destination(endpoint: endpoint, name: named.name)
+        }
+        if let destination = flow.destination, !mayStillGo(destination, flow.session) {
+            deny(flow, .denied(by: .user), .endpoint(destination.endpoint), .tcp)
+            return false
+        }
         if flow.named != nil { finishRace(flow, winner: id) }
         flow.phase = .open
         endDials(flow)

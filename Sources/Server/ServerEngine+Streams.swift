@@ -159,6 +159,7 @@ extension ServerEngine: QuicConnectionOwner {
             return refuse(flow, .tooManyFlows)
         }
         flow.hasSocket = true
+        flow.destination = OutboundFlow.Destination(endpoint: destination)
         let deadline = last + settings.dialTimeout
         flow.phase = .dialling(deadline: deadline)
         scheduleDial(flow, deadline: deadline)

@@ -332,6 +332,38 @@ import Users
         #expect(net.datagrams.arrived.last?.remote == other)
     }
 
+    /// Fewer destinations: flows to the others are reset, those to what is left go on, and what is being dialled is refused.
+    @Test func fewerDestinationsEndFlows() throws {
+        let account = account { _ in }
+        let net = try connected(account)
+        let other = Endpoint("203.0.113.3:80")!
+        let late = Endpoint("203.0.113.4:80")!
+        for host in [Self.web, other, late] { net.services[host] = .echo }
+        let kept = net.application(to: "203.0.113.2:80")
+        let ended = net.application(to: "203.0.113.3:80")
+        #expect(net.run(for: .seconds(1)) { kept.state == .established && ended.state == .established })
+        net.dialDelay = .milliseconds(500)
+        let dialling = net.application(to: "203.0.113.4:80")
+        net.run(for: .milliseconds(100))
+        var limits = UserLimits()
+        limits.destinations = [try DestinationRule("203.0.113.2")]
+        account.apply(limits)
+        net.server.judgeFlows(account: 2, now: net.now)
+        #expect(net.server.counters.flowsEndedByDestinations == 0, "another user")
+        net.server.judgeFlows(account: 1, now: net.now)
+        net.run(for: .seconds(1))
+        #expect(ended.receivedRST && !kept.receivedRST && net.server.counters.flowsEndedByDestinations == 1)
+        #expect(dialling.outcome == .unreachable(type: 3, code: 13) && net.server.dialCounters.user == 1)
+        #expect(net.resetSockets.count == 2 && held(account) == Held(sessions: 1, flows: 1))
+        _ = kept.write([1, 2, 3])
+        var got: [UInt8] = []
+        #expect(
+            net.run(for: .seconds(1)) {
+                got += kept.read()
+                return got == [1, 2, 3]
+            })
+    }
+
     // MARK: - The end
 
     @Test func theQuotaEndsTheSession() throws {

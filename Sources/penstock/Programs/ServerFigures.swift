@@ -40,6 +40,7 @@ struct ServerFigures: Sendable {
                 "rare_frames": "\(totals.rareFramesReceived)", "library_bytes": "\(totals.libraryMemory)",
                 "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
                 "connections_open": "\(counters.connectionsOpen)", "newcomers_dropped": "\(counters.newcomersDropped)",
+                "flows_ended_by_destinations": "\(counters.flowsEndedByDestinations)",
                 "connections_accepted": "\(counters.connectionsAccepted)",
                 "authentication_failures": "\(counters.authenticationFailures)",
                 "logins": "\(counters.logins)", "logins_admitted": "\(counters.loginsAdmitted)",

@@ -331,6 +331,28 @@ struct NamedDialTests {
         #expect(account.halfOpen.count == 0 && Set(net.closes) == Set(net.dials))
     }
 
+    /// The destinations change while a name is dialled: no other address of it is tried that is not among them, and none of those that
+    /// are under way wins.
+    @Test func fewerDestinationsHoldForARaceUnderWay() throws {
+        let net = try HostileClient()
+        let account = Self.user(net, halfOpen: 8)
+        net.greet()
+        let flow = try Self.flow(net, to: "host.example")
+        try Self.answer(net, .v6, [])
+        try Self.answer(net, .v4, (1...3).map { IPAddress("203.0.113.\($0)")! })
+        #expect(net.attempts.count == 1)
+        var limits = UserLimits()
+        limits.destinations = [try DestinationRule("203.0.113.3")]
+        account.apply(limits)
+        net.run(for: .seconds(1))
+        #expect(net.attempts.map(\.destination) == ["203.0.113.1:80", "203.0.113.3:80"].map { Endpoint($0)! })
+        #expect(!net.server.dialSucceeded(net.dials[0], bound: nil, now: net.now))
+        net.run()
+        #expect(net.reply(on: flow)?.code == .notAllowed && Set(net.closes) == Set(net.dials))
+        #expect(account.halfOpen.count == 0)
+        Self.expectNothingLeft(net)
+    }
+
     /// Where one client has as many flows waiting as it may, the rest of the questions are there for others; each answer makes room.
     @Test func oneClientLeavesQuestionsToOthers() throws {
         let net = try HostileClient {
