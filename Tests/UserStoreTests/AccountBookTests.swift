@@ -37,7 +37,9 @@ extension Account {
     }
 
     private func reasons(_ book: inout AccountBook, at time: Int64 = july) throws -> [String] {
-        book.look(unixSeconds: time, now: start).map(\.reason)
+        book.look(unixSeconds: time, now: start).compactMap { order in
+            if case .endSessions(let reason) = order.action { reason } else { nil }
+        }
     }
 
     @Test func whatAnAdministratorChangesHolds() throws {
@@ -61,6 +63,24 @@ extension Account {
         #expect(try reasons(&book) == ["the account was removed"])
         let count = book.count
         #expect(count == 0)
+    }
+
+    /// Loops hear once of each change of the destinations, also where a login has brought it into the account before.
+    @Test func otherDestinationsAreJudgedOnce() throws {
+        var book = AccountBook(store: server, unixSeconds: july)
+        let first = try seat(&book)
+        let judged = AccountBook.Order(account: first.account.id, name: name("anna"), .judgeFlows)
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        let rule = try DestinationRule("192.0.2.0/24")
+        try command.change(name("anna")) { $0.limits.destinations = [rule] }
+        let second = try seat(&book)
+        #expect(book.look(unixSeconds: july, now: start) == [judged])
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        try command.change(name("anna")) { $0.limits.flows = 7 }
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        try command.change(name("anna")) { $0.limits.destinations = [] }
+        #expect(book.look(unixSeconds: july, now: start) == [judged])
+        _ = (first, second)
     }
 
     /// Whoever had got hold of a key or a password is sent away with it.

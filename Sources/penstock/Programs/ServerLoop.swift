@@ -4,7 +4,9 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Synchronization
 import Tunnel
+import UserStore
 
 /// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
 final class ServerLoop {
@@ -19,7 +21,7 @@ final class ServerLoop {
 
     let loop: EventLoop
     /// Loops that must have ended before this one may, since it takes the signals.
-    var others = 0
+    let others = Atomic<Int>(0)
     /// Looks after files, for the first loop alone.
     var onWatch: (() -> Void)?
     private var nextWatch = Instant(nanoseconds: 0)
@@ -100,7 +102,7 @@ final class ServerLoop {
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
-            if others == 0 { loop.stop() }
+            if others.load(ordering: .acquiring) == 0 { loop.stop() }
         }
         if socketHasMore || associations.hasUnfinished { return now }
         let deadline = earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
@@ -235,8 +237,14 @@ final class ServerLoop {
         }
     }
 
-    /// Ends the sessions that an account has here.
-    func kick(account: Int64, reason: String) { engine.kick(account: account, reason: reason, now: MonotonicClock.now) }
+    /// What the login desk wants of the sessions that an account has here.
+    func carryOut(_ order: AccountBook.Order) {
+        let now = MonotonicClock.now
+        switch order.action {
+        case .endSessions(let reason): engine.kick(account: order.account, reason: reason, now: now)
+        case .judgeFlows: engine.judgeFlows(account: order.account, now: now)
+        }
+    }
 
     // MARK: - Dialled sockets
 

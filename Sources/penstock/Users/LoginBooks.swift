@@ -19,8 +19,7 @@ final class LoginBooks {
     private var authenticator: Authenticator
     private var limiter = LoginLimiter()
     private var book: AccountBook
-    /// Those whose sessions could not be ended yet, because a loop's mailbox was full.
-    private var owed: [AccountBook.Kick] = []
+    private var owed = OwedOrders()
     /// Logins with passwords, `LoginDesk.maximumWaiting` at most.
     private var guesses: [(request: LoginRequest, came: Instant, answer: (LoginDesk.Decision) -> Void)] = []
     private var nextLook: Instant
@@ -50,10 +49,11 @@ final class LoginBooks {
         }
     }
 
-    func run(kick: (AccountBook.Kick) -> Bool) {
+    /// - Parameter loops: see `LoginDesk.start`.
+    func run(loops: [LoginDesk.OrderTaker]) {
         loop.run { [self] in
             let now = MonotonicClock.now
-            if nextLook <= now { look(now, kick) }
+            if nextLook <= now { look(now, loops) }
             if nextWrite <= now { write(now) }
             decideNext(now)
             return guesses.isEmpty ? min(nextLook, nextWrite) : now
@@ -152,14 +152,16 @@ final class LoginBooks {
 
     // MARK: - Books
 
-    private func look(_ now: Instant, _ kick: (AccountBook.Kick) -> Bool) {
+    private func look(_ now: Instant, _ loops: [LoginDesk.OrderTaker]) {
         nextLook = now + Self.lookEvery
-        owed += book.look(unixSeconds: unixSeconds(), now: now)
+        let orders = book.look(unixSeconds: unixSeconds(), now: now)
         if let error = book.trouble { tell(error) } else { trouble = nil }
-        owed.removeAll { item in
-            guard kick(item) else { return false }
-            logger.notice("sessions ended", metadata: ["user": "\(item.name)", "reason": "\(item.reason)"])
-            return true
+        for order in owed.give(orders, to: loops.count, { loops[$0]($1) }) {
+            switch order.action {
+            case .endSessions(let reason):
+                logger.notice("sessions ended", metadata: ["user": "\(order.name)", "reason": "\(reason)"])
+            case .judgeFlows: logger.info("destinations changed", metadata: ["user": "\(order.name)"])
+            }
         }
     }
 
@@ -181,7 +183,8 @@ final class LoginBooks {
             metadata: [
                 "accounts": "\(book.count)", "hashes": "\(authenticator.hashes)", "failures": "\(counters.failures)",
                 "refused_unheard": "\(counters.refused)", "remembered": "\(limiter.remembered)",
-                "forgotten_early": "\(counters.evicted)",
+                "forgotten_early": "\(counters.evicted)", "orders_owed": "\(owed.count)",
+                "orders_retried": "\(owed.retries)",
             ])
     }
 
