@@ -36,6 +36,8 @@ final class ServerSession {
     var leaving: (code: TunnelErrorCode, deadline: Instant)?
     /// Key exchanges that the client may ask for.
     var rekeys: RateBudget
+    /// When the client's certificate expires.
+    var certificateEnd: Instant?
     /// When secrets of former epochs are wiped.
     var wipeOldKeys: Instant?
     /// Live flows of this client, by their index in the engine's table.
@@ -77,7 +79,8 @@ final class ServerSession {
             case .exchanging(let deadline), .loggingIn(let deadline): deadline
             case .handshaking, .open, .ended: nil
             }
-        return earliest(earliest(phaseDeadline, turnDeadline), earliest(leaving?.deadline, wipeOldKeys))
+        return earliest(
+            earliest(earliest(phaseDeadline, turnDeadline), earliest(leaving?.deadline, wipeOldKeys)), certificateEnd)
     }
 
     func association(of stream: Int64) -> OutboundFlow? {

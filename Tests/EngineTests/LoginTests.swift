@@ -56,6 +56,44 @@ struct LoginTests {
         #expect(without.logins.count == 1 && without.logins.first?.certificate == nil)
     }
 
+    /// A certificate lets nobody stay longer than it lets anybody in; whoever sets the clock moves its end.
+    @Test(arguments: [0, 30, -20] as [Int64])
+    func aSessionEndsWithItsCertificate(step: Int64) throws {
+        let authority = TestAuthority()
+        let alice = try authority.client("alice")
+        let identity = try Certificates.valid.identity(clients: authority.rule(.optional))
+        let net = try Simulation(
+            seed: 1, configureClient: { $0.identity = alice.identity }, configureServer: { $0.identity = identity })
+        net.server.setWallTime(0, now: net.now)
+        #expect(net.run { net.client.isConnected })
+        let session = try #require(net.server.sessions.compactMap(\.self).first)
+        let expires = try #require(session.connection.peerCertificate?.expires)
+        let start = net.now
+        // A clock that was wrong at the handshake has been set; later it is set once more.
+        net.server.setWallTime(expires - 100, now: start)
+        for second in 1...60 as ClosedRange<Int64> {
+            net.run(for: .seconds(1))
+            net.server.setWallTime(expires - 100 + second + (second < 30 ? 0 : step), now: net.now)
+        }
+        let left = 40 - step
+        net.run(for: .seconds(left - 1))
+        #expect(net.server.counters.certificatesRefused == 0 && net.client.counters.connects == 1)
+        #expect(net.run(for: .seconds(2)) { net.server.counters.certificatesRefused > 0 })
+        #expect(
+            net.notices.contains(
+                .certificateRefused(Simulation.clientAddress, name: "alice", reason: "it has expired")))
+        #expect(net.logouts == 1)
+    }
+
+    @Test func whoHasShownNoCertificateIsNotEndedByOne() throws {
+        let net = try Simulation(seed: 1)
+        net.server.setWallTime(0, now: net.now)
+        #expect(net.run { net.client.isConnected })
+        net.server.setWallTime(1 << 40, now: net.now)
+        net.run(for: .seconds(100))
+        #expect(net.server.counters.certificatesRefused == 0 && net.client.counters.connects == 1)
+    }
+
     @Test(arguments: ["alice", "bob"])
     func theRulesOfThePolicyAskForTheUserThatWasLetIn(user: String) throws {
         var rule = DialRule(.deny, name: "bob-stays-home")

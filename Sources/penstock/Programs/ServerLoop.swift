@@ -25,6 +25,9 @@ final class ServerLoop {
     /// Looks after files, for the first loop alone.
     var onWatch: (() -> Void)?
     private var nextWatch = Instant(nanoseconds: 0)
+    /// When the engine is told the wall clock's time again.
+    private var nextWallTime = Instant(nanoseconds: 0)
+    private static let wallTimeInterval = Interval.seconds(1)
     private var configuration: ServerConfiguration
     private let logger = Logger(label: "server")
     private let socket: UDPSocket
@@ -84,6 +87,10 @@ final class ServerLoop {
         if socketHasMore { readSocket() }
         associations.readUnfinished()
         let now = MonotonicClock.now
+        if nextWallTime <= now {
+            nextWallTime = now + Self.wallTimeInterval
+            engine.setWallTime(unixSeconds(), now: now)
+        }
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
         if let deadline = names.nextDeadline, deadline <= now { names.handleTimeout() }
         ownAddresses?.readIfDue(now: now)
