@@ -93,6 +93,8 @@ public struct ServerDatagramCounters: Equatable, Sendable {
     public var streamed = 0
     /// Datagrams to or from where the policy does not allow.
     public var denied = 0
+    /// Datagrams of addresses that the client has not sent to, dropped since its user has a quota.
+    public var unsolicited = 0
     /// Datagrams that came to nothing, as the network or the kernel told.
     public var failures = 0
     /// Datagrams of clients dropped because as many as may waited for the program.
@@ -123,6 +125,7 @@ public struct ServerDatagramCounters: Equatable, Sendable {
         received += other.received
         streamed += other.streamed
         denied += other.denied
+        unsolicited += other.unsolicited
         failures += other.failures
         droppedForOutbox += other.droppedForOutbox
         droppedForRate += other.droppedForRate

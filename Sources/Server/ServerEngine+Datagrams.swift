@@ -134,7 +134,8 @@ extension ServerEngine {
     ) {
         // Clients have no failures to tell.
         guard case .payload(let destination) = message else { return }
-        association.noteSent(to: destination, now: last)
+        let hasQuota = flow.session.account?.hasQuota == true
+        association.noteSent(to: destination, remembers: hasQuota, now: last)
         guard allows(destination, flow, association) else {
             return tell(.notAllowed, destination, flow, association)
         }
@@ -169,13 +170,17 @@ extension ServerEngine {
     // MARK: - Down
 
     /// A datagram that came to an association's socket. From whom does not matter (endpoint-independent filtering: RFC
-    /// 4787, REQ-8), as long as the client could send there too.
+    /// 4787, REQ-8), as long as the client could send there too, and strangers do not spend what its user has.
     public func datagramReceived(
         _ id: OutboundID, from remote: Endpoint, _ payload: UnsafeRawBufferPointer, now: Instant
     ) {
         last = now
         guard let flow = flow(id), case .associated = flow.phase, let association = flow.association else { return }
         guard allows(remote, flow, association) else { return }
+        guard !isStranger(remote, flow, association) else {
+            datagramCounters.unsolicited += 1
+            return
+        }
         guard passes(payload.count, .down, flow.session) else { return }
         let connection = flow.session.connection
         markDirty(flow.session)
@@ -186,6 +191,14 @@ extension ServerEngine {
         connection.sendDatagram(count, now: last)
         datagramCounters.received += 1
         counters.bytesSealed += UInt64(payload.count)
+    }
+
+    /// Where the user has a quota, whoever learns the port could spend it. So the association hears those addresses alone that it has
+    /// sent to (address-dependent filtering, which REQ-8 recommends where that counts more than transparency).
+    @inline(__always)
+    private func isStranger(_ remote: Endpoint, _ flow: OutboundFlow, _ association: ServerAssociation) -> Bool {
+        guard flow.session.account?.hasQuota == true else { return false }
+        return !association.peers.contains(remote.address)
     }
 
     /// What is too large for a packet goes over the stream. A stream cannot drop its oldest, so what exceeds the limit is

@@ -364,6 +364,42 @@ import Users
             })
     }
 
+    /// Who learns the port of a user with a quota cannot spend it: only those are heard that the user has sent to.
+    @Test(arguments: [true, false]) func strangersSpendNoQuota(hasQuota: Bool) throws {
+        let account = account { _ in }
+        if hasQuota { account.set(quotaLeft: 1 << 30) }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.greet()
+        let association = HostileDatagramTests.associate(net)
+        let host = HostileDatagramTests.host
+        net.peer.send(datagram: association.channel.sealed([1], host), now: net.now)
+        net.run()
+        #expect(net.takeDatagrams().count == 1)
+        _ = account.takeUsage()
+        let hear = { (from: Endpoint) in
+            [UInt8](repeating: 1, count: 1_000).withUnsafeBytes {
+                net.server.datagramReceived(net.dials[0], from: from, $0, now: net.now)
+            }
+            return account.takeUsage().down
+        }
+        #expect(hear(host) == 1_000)
+        #expect(hear(Endpoint(host.address, 9_999)) == 1_000, "another port of the same address")
+        #expect(hear(Endpoint("198.51.100.9:7")!) == (hasQuota ? 0 : 1_000))
+        #expect(net.server.datagramCounters.unsolicited == (hasQuota ? 1 : 0))
+        guard hasQuota else { return }
+        // As many of the latest as may be; the first of them is heard no more.
+        for number in 0..<RecentPeers.limit {
+            let far = Endpoint(IPAddress("203.0.\(114 + number / 200).\(1 + number % 200)")!, 7)
+            net.peer.send(datagram: association.channel.sealed([1], far), now: net.now)
+            net.run(for: .milliseconds(1))
+            _ = net.takeDatagrams()
+        }
+        _ = account.takeUsage()
+        #expect(hear(host) == 0 && hear(Endpoint("203.0.114.1:7")!) == 1_000)
+        #expect(net.server.sessions.first??.associations.values.first?.association?.peers.count == RecentPeers.limit)
+    }
+
     // MARK: - The end
 
     @Test func theQuotaEndsTheSession() throws {

@@ -60,7 +60,7 @@ struct ServerFigures: Sendable {
                 "associations_refused": "\(datagrams.associationsRefusedByLimit)",
                 "datagrams_sent": "\(datagrams.sent)", "datagrams_received": "\(datagrams.received)",
                 "datagrams_streamed": "\(datagrams.streamed)", "datagrams_denied": "\(datagrams.denied)",
-                "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_failed": "\(datagrams.failures)", "datagrams_unsolicited": "\(datagrams.unsolicited)",
                 "datagrams_dropped":
                     "\(datagrams.droppedForOutbox + datagrams.droppedForStream + datagramsDroppedForPath)",
                 "datagrams_without_association": "\(datagrams.withoutAssociation)",
