@@ -131,9 +131,12 @@ let package = Package(
         tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Load", "PKI", "Server", "Sealing", "Tunnel", "Primitives", "Users", "UserStore",
+                "penstock", "Client", "Load", "PKI", "Server", "Sealing", "Tunnel", "Primitives", "TestSupport",
+                "Users",
+                "UserStore",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
             ]),
     ]
 )

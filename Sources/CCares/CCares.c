@@ -1,10 +1,14 @@
 #include "CCares.h"
 #include <ares.h>
 #include <arpa/nameser.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 struct ccares_channel {
     ares_channel channel;
@@ -12,6 +16,10 @@ struct ccares_channel {
     ccares_answer answer;
     void *context;
     int closing;
+    // Where questions come from; empty and of no family for the kernel's choice.
+    char interface[IFNAMSIZ];
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
 };
 
 typedef struct {
@@ -24,6 +32,59 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
     ccares_channel *channel = context;
     channel->watch(channel->context, fd, readable, writable);
 }
+
+// c-ares has settings of its own for interface and source, but goes on without a word where the kernel refuses them, and does not know
+// loopback from other servers. So the sockets are made here.
+
+static ares_socket_t open_socket(int family, int type, int protocol, void *context) {
+    (void)context;
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int close_socket(ares_socket_t fd, void *context) {
+    (void)context;
+    return close(fd);
+}
+
+static int is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    }
+    return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+}
+
+static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t length, void *context) {
+    ccares_channel *channel = context;
+    if (!is_loopback(address)) {
+        const char *name = channel->interface;
+        if (*name && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0) return -1;
+        const struct sockaddr *source = address->sa_family == AF_INET6 ? (const struct sockaddr *)&channel->ipv6
+                                                                       : (const struct sockaddr *)&channel->ipv4;
+        socklen_t size = address->sa_family == AF_INET6 ? sizeof channel->ipv6 : sizeof channel->ipv4;
+        if (source->sa_family != AF_UNSPEC && bind(fd, source, size) < 0) return -1;
+    }
+    return connect(fd, address, length);
+}
+
+static ares_ssize_t receive(ares_socket_t fd, void *bytes, size_t count, int flags, struct sockaddr *from,
+                            ares_socklen_t *length, void *context) {
+    (void)context;
+    return recvfrom(fd, bytes, count, flags, from, length);
+}
+
+static ares_ssize_t transmit(ares_socket_t fd, const struct iovec *parts, int count, void *context) {
+    (void)context;
+    return writev(fd, parts, count);
+}
+
+static const struct ares_socket_functions socket_functions = {
+    .asocket = open_socket,
+    .aclose = close_socket,
+    .aconnect = connect_socket,
+    .arecvfrom = receive,
+    .asendv = transmit,
+};
 
 int ccares_open(ccares_channel **result, const char *servers, int timeout_ms, int tries, ccares_watch watch,
                 ccares_answer answer, void *context) {
@@ -45,6 +106,7 @@ int ccares_open(ccares_channel **result, const char *servers, int timeout_ms, in
         free(channel);
         return code;
     }
+    ares_set_socket_functions(channel->channel, &socket_functions, channel);
     if (servers) {
         code = ares_set_servers_ports_csv(channel->channel, servers);
         if (code != ARES_SUCCESS) {
@@ -54,6 +116,27 @@ int ccares_open(ccares_channel **result, const char *servers, int timeout_ms, in
     }
     *result = channel;
     return 0;
+}
+
+static void put_big_endian(uint64_t value, unsigned char *bytes) {
+    for (int i = 7; i >= 0; i--, value >>= 8) bytes[i] = (unsigned char)value;
+}
+
+void ccares_set_source(ccares_channel *channel, const char *interface, const ccares_address *ipv4,
+                       const ccares_address *ipv6) {
+    memset(channel->interface, 0, sizeof channel->interface);
+    if (interface) strncpy(channel->interface, interface, sizeof channel->interface - 1);
+    channel->ipv4 = (struct sockaddr_in){.sin_family = AF_UNSPEC};
+    if (ipv4) {
+        channel->ipv4.sin_family = AF_INET;
+        channel->ipv4.sin_addr.s_addr = htonl((uint32_t)ipv4->low);
+    }
+    channel->ipv6 = (struct sockaddr_in6){.sin6_family = AF_UNSPEC};
+    if (ipv6) {
+        channel->ipv6.sin6_family = AF_INET6;
+        put_big_endian(ipv6->high, channel->ipv6.sin6_addr.s6_addr);
+        put_big_endian(ipv6->low, channel->ipv6.sin6_addr.s6_addr + 8);
+    }
 }
 
 void ccares_close(ccares_channel *channel) {

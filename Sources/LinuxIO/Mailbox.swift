@@ -3,12 +3,23 @@ import Synchronization
 
 /// Jobs that other threads hand to the loop's thread.
 public final class Mailbox: Sendable {
-    /// The most jobs that wait.
+    /// The most jobs that wait, besides one for each topic.
     public static let limit = 4096
+
+    /// Something of which the newest job alone counts, such as settings. There are as many as a byte can tell apart.
+    public struct Topic: Hashable, Sendable {
+        private let number: UInt8
+        public init(_ number: UInt8) { self.number = number }
+    }
 
     private struct State {
         var jobs: [@Sendable () -> Void] = []
+        /// In the order of posting, one for each topic at most.
+        var newest: [(topic: Topic, job: @Sendable () -> Void)] = []
         var refused = 0
+        var replaced = 0
+
+        var waiting: Int { jobs.count + newest.count }
     }
 
     private let wakeup: Descriptor
@@ -21,6 +32,9 @@ public final class Mailbox: Sendable {
     /// Jobs not taken because `limit` of them were waiting.
     public var refused: Int { state.withLock { $0.refused } }
 
+    /// Jobs of a topic that another one took the place of before they ran.
+    public var replaced: Int { state.withLock { $0.replaced } }
+
     /// Runs `job` on the loop's thread, in the order of posting.
     /// - Returns: false when the mailbox is full; the job is not kept.
     @discardableResult
@@ -31,23 +45,42 @@ public final class Mailbox: Sendable {
                 return nil
             }
             state.jobs.append(job)
-            return state.jobs.count
+            return state.waiting
         }
         guard let waiting else { return false }
-        // Later jobs find the loop awake already.
-        if waiting == 1 { clinux_eventfd_signal(wakeup.number) }
+        wake(waiting)
         return true
     }
+
+    /// Runs `job` on the loop's thread, behind the others. One of the same topic that waits still is dropped for it; so it has a place
+    /// however many jobs wait, and is never lost.
+    public func post(newest job: @escaping @Sendable () -> Void, of topic: Topic) {
+        let waiting = state.withLock { state in
+            if let former = state.newest.firstIndex(where: { $0.topic == topic }) {
+                state.newest.remove(at: former)
+                state.replaced += 1
+            }
+            state.newest.append((topic, job))
+            return state.waiting
+        }
+        wake(waiting)
+    }
+
+    /// Later jobs find the loop awake already.
+    private func wake(_ waiting: Int) { if waiting == 1 { clinux_eventfd_signal(wakeup.number) } }
 
     /// Runs what is waiting now; what these jobs post runs in the next turn.
     func runAll() {
         clinux_eventfd_drain(wakeup.number)
-        let jobs = state.withLock { state in
-            let jobs = state.jobs
-            state.jobs = []
-            return jobs
+        let (jobs, newest) = state.withLock { state in
+            defer {
+                state.jobs = []
+                state.newest = []
+            }
+            return (state.jobs, state.newest)
         }
         for job in jobs { job() }
+        for (_, job) in newest { job() }
     }
 }
 

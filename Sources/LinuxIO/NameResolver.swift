@@ -45,6 +45,21 @@ public final class NameResolver {
         guard code == 0 else { throw NameResolverError(reason: String(cString: ccares_error_text(code))) }
     }
 
+    /// Where questions come from, from now on. Name servers on a loopback address are asked over loopback all the same: what these do
+    /// is theirs to say.
+    /// - Parameters:
+    ///   - ipv4: the address towards IPv4 servers; nil for the kernel's choice.
+    ///   - interface: the only one to use; nil for the one that the routes name. Where it is not there, no server answers.
+    public func setSource(ipv4: IPv4Address?, ipv6: IPv6Address?, interface: String?) {
+        var four = ccares_address(high: 0, low: UInt64(ipv4?.value ?? 0), lifetime: 0)
+        var six = ccares_address(high: ipv6?.high ?? 0, low: ipv6?.low ?? 0, lifetime: 0)
+        withUnsafePointer(to: &four) { four in
+            withUnsafePointer(to: &six) { six in
+                ccares_set_source(channel, interface, ipv4 == nil ? nil : four, ipv6 == nil ? nil : six)
+            }
+        }
+    }
+
     deinit {
         guard let channel else { return }
         // c-ares tells of every socket that it closes.

@@ -6,6 +6,7 @@
 /// A byte never moves between its writing and its consumption.
 public struct BlockQueue: ~Copyable {
     private let pool: BlockPool
+    private let tally: BlockTally?
     private var head: Block?
     /// The last block with committed or staged bytes, where writing goes on.
     private var tail: Block?
@@ -25,14 +26,23 @@ public struct BlockQueue: ~Copyable {
     public private(set) var staged = 0
     public var isEmpty: Bool { count == 0 }
 
-    public init(pool: BlockPool) { self.pool = pool }
+    /// - Parameter tally: counts this queue's blocks among others.
+    public init(pool: BlockPool, tally: BlockTally? = nil) {
+        self.pool = pool
+        self.tally = tally
+    }
 
     deinit {
         var block = head
         while let current = block {
             block = current.next
-            pool.release(current)
+            release(current)
         }
+    }
+
+    private func release(_ block: Block) {
+        pool.release(block)
+        tally?.blocks -= 1
     }
 
     // MARK: Writing
@@ -48,6 +58,7 @@ public struct BlockQueue: ~Copyable {
             return UnsafeMutableRawBufferPointer(start: tail.payload + tail.end, count: BlockPool.capacity - tail.end)
         }
         guard let block = pool.acquire() else { return nil }
+        tally?.blocks += 1
         if let tail {
             tail.next = block
         } else {
@@ -87,7 +98,7 @@ public struct BlockQueue: ~Copyable {
         tail = committedTail
         while let current = block {
             block = current.next
-            pool.release(current)
+            release(current)
         }
         trim()
     }
@@ -101,7 +112,7 @@ public struct BlockQueue: ~Copyable {
         var block = head
         while let current = block {
             block = current.next
-            pool.release(current)
+            release(current)
         }
         head = nil
         tail = nil
@@ -217,7 +228,7 @@ public struct BlockQueue: ~Copyable {
         committedEnd = markPosition
         while let current = block {
             block = current.next
-            pool.release(current)
+            release(current)
         }
     }
 
@@ -250,6 +261,6 @@ public struct BlockQueue: ~Copyable {
             committedTail = nil
             committedEnd = 0
         }
-        pool.release(block)
+        release(block)
     }
 }

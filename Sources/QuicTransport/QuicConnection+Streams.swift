@@ -126,7 +126,7 @@ extension QuicConnection {
 
     func adopt(_ id: Int64) -> QuicStream {
         let stream = QuicStream(
-            id: StreamID(rawValue: id), link: link, pool: pool,
+            id: StreamID(rawValue: id), link: link, pool: pool, tally: queued,
             window: ReceiveWindow(initial: settings.startStreamWindow, limit: settings.streamWindow, now: latest))
         _ = ngtcp2_conn_set_stream_user_data(native, id, Unmanaged.passUnretained(stream).toOpaque())
         streams[id] = stream

@@ -61,6 +61,9 @@ public final class QuicConnection {
     /// The owner's own slot.
     public var context = 0
 
+    /// What its streams hold of the pool: bytes that wait to be sent, or for their acknowledgement.
+    public let queued = BlockTally()
+
     let settings: TransportSettings
     let pool: BlockPool
     let tls: TLSSession
@@ -206,7 +209,8 @@ public final class QuicConnection {
         window = ReceiveWindow(
             initial: settings.startConnectionWindow, limit: settings.connectionWindow, now: now)
         datagramTurn = QuicStream(
-            id: StreamID(rawValue: -1), link: link, pool: pool, window: ReceiveWindow(initial: 0, limit: 0, now: now))
+            id: StreamID(rawValue: -1), link: link, pool: pool, tally: queued,
+            window: ReceiveWindow(initial: 0, limit: 0, now: now))
         arrivalPath = NetworkPath(local: local, remote: remote)
         departurePath = NetworkPath(local: local, remote: remote)
         scratchPath = .allocate(capacity: 1)

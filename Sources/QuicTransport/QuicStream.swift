@@ -51,11 +51,11 @@ public final class QuicStream {
 
     let link: ConnectionLink
 
-    init(id: StreamID, link: ConnectionLink, pool: BlockPool, window: ReceiveWindow) {
+    init(id: StreamID, link: ConnectionLink, pool: BlockPool, tally: BlockTally, window: ReceiveWindow) {
         self.id = id
         self.link = link
         self.window = window
-        queue = BlockQueue(pool: pool)
+        queue = BlockQueue(pool: pool, tally: tally)
     }
 
     deinit {

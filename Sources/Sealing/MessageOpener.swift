@@ -22,8 +22,28 @@ public final class MessageOpener {
     /// True where the stream may end: at least one message was opened, and nothing of another has come.
     public var isBetweenChunks: Bool { reader.isBetweenChunks }
 
-    /// The oldest message not yet taken.
+    /// Messages that were overwritten: what they said may have been a secret.
+    public private(set) var wiped = 0
+
+    deinit {
+        SecretBytes.wipe(&current)
+        for index in waiting.indices { SecretBytes.wipe(&waiting[index]) }
+    }
+
+    /// The oldest message not yet taken; the caller's to wipe.
     public func nextMessage() -> [UInt8]? { waiting.popLast() }
+
+    /// Calls `body` with the oldest message not yet taken, and overwrites it then, however `body` ends.
+    /// - Returns: false when there is none.
+    public func withNextMessage<Failure: Error>(_ body: ([UInt8]) throws(Failure) -> Void) throws(Failure) -> Bool {
+        guard var message = waiting.popLast() else { return false }
+        defer {
+            SecretBytes.wipe(&message)
+            wiped += 1
+        }
+        try body(message)
+        return true
+    }
 
     /// Takes all of `input`. After an error every further call throws it again; messages before it can be taken.
     public func open(_ input: UnsafeRawBufferPointer) throws(OpenError) {

@@ -15,6 +15,13 @@ final class OutboundFlow {
         case refused
     }
 
+    /// The far end of a TCP flow, once one is dialled.
+    struct Destination {
+        let endpoint: Endpoint
+        /// What the client asked for, where that was a name.
+        var name: DomainName?
+    }
+
     /// Changes once at most: to that of the attempt that has won.
     var id: OutboundID
     unowned let session: ServerSession
@@ -27,6 +34,8 @@ final class OutboundFlow {
     @exclusivity(unchecked) var association: ServerAssociation?
     /// Set while the destination is a name that is looked up, or whose addresses are dialled.
     @exclusivity(unchecked) var named: NamedDial?
+    /// Where the socket goes, once there is one for good.
+    var destination: Destination?
     /// The client's FIN has come.
     @exclusivity(unchecked) var clientFinished = false
     /// The socket has been told of it.
@@ -41,10 +50,8 @@ final class OutboundFlow {
     var waits = EachWay(up: false, down: false)
     /// It stood first there, and may go before the others once.
     var hasTurn = EachWay(up: false, down: false)
-    /// Bytes of this flow in the user's sum of what is kept in memory.
-    var noted = 0
-    /// Those of them that wait for the client.
-    var notedDown = 0
+    /// Dials of this flow that count for its connection and its user: see `ServerEngine.beginDial`.
+    @exclusivity(unchecked) var dials = 0
     /// The program has a socket for this flow.
     var hasSocket = false
 
@@ -53,6 +60,6 @@ final class OutboundFlow {
         self.session = session
         self.stream = stream
         self.sealed = sealed
-        queue = BlockQueue(pool: pool)
+        queue = BlockQueue(pool: pool, tally: session.kept)
     }
 }

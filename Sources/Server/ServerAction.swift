@@ -93,6 +93,8 @@ public struct ServerDatagramCounters: Equatable, Sendable {
     public var streamed = 0
     /// Datagrams to or from where the policy does not allow.
     public var denied = 0
+    /// Datagrams of addresses that the client has not sent to, dropped since its user has a quota.
+    public var unsolicited = 0
     /// Datagrams that came to nothing, as the network or the kernel told.
     public var failures = 0
     /// Datagrams of clients dropped because as many as may waited for the program.
@@ -123,6 +125,7 @@ public struct ServerDatagramCounters: Equatable, Sendable {
         received += other.received
         streamed += other.streamed
         denied += other.denied
+        unsolicited += other.unsolicited
         failures += other.failures
         droppedForOutbox += other.droppedForOutbox
         droppedForRate += other.droppedForRate
@@ -177,6 +180,8 @@ public struct ServerCounters: Equatable, Sendable {
     public var flowsRefusedByLimit = 0
     /// Flows ended because their user had as many bytes in memory as may be.
     public var flowsCutByUserLimit = 0
+    /// Flows ended because their user may not go there any more.
+    public var flowsEndedByDestinations = 0
     /// How often a flow had to wait for its user's rate.
     public var rateWaits = 0
     /// Sessions ended because an administrator, or a limit, said so.
@@ -188,6 +193,7 @@ public struct ServerCounters: Equatable, Sendable {
     public mutating func add(_ other: ServerCounters) {
         connectionsOpen += other.connectionsOpen
         connectionsAccepted += other.connectionsAccepted
+        newcomersDropped += other.newcomersDropped
         authenticationFailures += other.authenticationFailures
         certificatesRefused += other.certificatesRefused
         logins += other.logins
@@ -209,6 +215,7 @@ public struct ServerCounters: Equatable, Sendable {
         sealingFailures += other.sealingFailures
         flowsRefusedByLimit += other.flowsRefusedByLimit
         flowsCutByUserLimit += other.flowsCutByUserLimit
+        flowsEndedByDestinations += other.flowsEndedByDestinations
         rateWaits += other.rateWaits
         sessionsKicked += other.sessionsKicked
     }

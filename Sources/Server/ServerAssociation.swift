@@ -8,6 +8,8 @@ final class ServerAssociation {
     var lastSent: Instant
     /// It has asked name servers alone so far.
     var isNameLookup: Bool
+    /// Whom it hears, where its user pays for what comes: see `ServerEngine.isStranger`.
+    private(set) var peers = RecentPeers()
     /// What the client asked for, where that was a name: the far end of the request is an address of it.
     private let name: DomainName?
     /// The last far end that was asked about, its verdict, and what it rests on.
@@ -28,8 +30,10 @@ final class ServerAssociation {
     }
 
     /// Notes that the client has sent to `destination`.
-    func noteSent(to destination: Endpoint, now: Instant) {
+    /// - Parameter remembers: the far end is one to hear.
+    func noteSent(to destination: Endpoint, remembers: Bool, now: Instant) {
         lastSent = now
+        if remembers { peers.insert(destination.address) }
         if destination.port != Self.nameServicePort { isNameLookup = false }
     }
 

@@ -36,14 +36,13 @@ extension ServerEngine {
             return fail(session, error)
         }
         markDirty(session)
-        while var message = control.nextMessage() {
-            do throws(MessageError) {
+        do throws(MessageError) {
+            // The hello has the password in it, also where it makes no sense.
+            while try control.withNextMessage({ message throws(MessageError) in
                 try receive(message, session, control)
-            } catch {
-                return close(session, .protocolViolation, "control stream: \(error)")
-            }
-            // The hello has the password in it.
-            SecretBytes.wipe(&message)
+            }) {}
+        } catch {
+            close(session, .protocolViolation, "control stream: \(error)")
         }
     }
 

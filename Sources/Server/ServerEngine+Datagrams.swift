@@ -31,7 +31,7 @@ extension ServerEngine {
         session.associations[stream] = flow
         datagramCounters.associationsOpen += 1
         datagramCounters.associationsOpened += 1
-        guard beginDial(session) else {
+        guard beginDial(flow) else {
             datagramCounters.associationsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
@@ -46,7 +46,7 @@ extension ServerEngine {
     public func datagramSocketOpened(_ id: OutboundID, bound: Endpoint?, now: Instant) {
         last = now
         guard let flow = flow(id), case .dialling = flow.phase, let association = flow.association else { return }
-        endDial(flow.session)
+        endDials(flow)
         flow.phase = .associated
         scheduleDial(flow, deadline: association.deadline(settings))
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
@@ -112,7 +112,7 @@ extension ServerEngine {
             counters.sealingFailures += 1
             return cut(flow, .protocolViolation)
         }
-        noteBuffered(flow)
+        noteBuffered(flow.session)
         extendCredit(flow)
     }
 
@@ -134,7 +134,8 @@ extension ServerEngine {
     ) {
         // Clients have no failures to tell.
         guard case .payload(let destination) = message else { return }
-        association.noteSent(to: destination, now: last)
+        let hasQuota = flow.session.account?.hasQuota == true
+        association.noteSent(to: destination, remembers: hasQuota, now: last)
         guard allows(destination, flow, association) else {
             return tell(.notAllowed, destination, flow, association)
         }
@@ -169,13 +170,17 @@ extension ServerEngine {
     // MARK: - Down
 
     /// A datagram that came to an association's socket. From whom does not matter (endpoint-independent filtering: RFC
-    /// 4787, REQ-8), as long as the client could send there too.
+    /// 4787, REQ-8), as long as the client could send there too, and strangers do not spend what its user has.
     public func datagramReceived(
         _ id: OutboundID, from remote: Endpoint, _ payload: UnsafeRawBufferPointer, now: Instant
     ) {
         last = now
         guard let flow = flow(id), case .associated = flow.phase, let association = flow.association else { return }
         guard allows(remote, flow, association) else { return }
+        guard !isStranger(remote, flow, association) else {
+            datagramCounters.unsolicited += 1
+            return
+        }
         guard passes(payload.count, .down, flow.session) else { return }
         let connection = flow.session.connection
         markDirty(flow.session)
@@ -188,6 +193,14 @@ extension ServerEngine {
         counters.bytesSealed += UInt64(payload.count)
     }
 
+    /// Where the user has a quota, whoever learns the port could spend it. So the association hears those addresses alone that it has
+    /// sent to (address-dependent filtering, which REQ-8 recommends where that counts more than transparency).
+    @inline(__always)
+    private func isStranger(_ remote: Endpoint, _ flow: OutboundFlow, _ association: ServerAssociation) -> Bool {
+        guard flow.session.account?.hasQuota == true else { return false }
+        return !association.peers.contains(remote.address)
+    }
+
     /// What is too large for a packet goes over the stream. A stream cannot drop its oldest, so what exceeds the limit is
     /// dropped itself.
     private func stream(
@@ -195,7 +208,7 @@ extension ServerEngine {
     ) {
         let waiting = flow.stream.buffered
         guard payload.count <= DatagramMessage.maximumPayload, flow.stream.isWritable,
-            waiting == 0 || waiting + payload.count <= settings.maximumStreamedDatagramBytes
+            waiting == 0 || waiting + payload.count <= settings.maximumStreamedDatagramBytes, mayQueue(flow.session)
         else {
             datagramCounters.droppedForStream += 1
             return

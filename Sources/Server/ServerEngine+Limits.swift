@@ -19,29 +19,51 @@ extension ServerEngine {
 
     func giveBackFlow(_ session: ServerSession) { session.account?.flows.giveBack() }
 
-    /// Notes a dial under way, unless there are as many as may be.
-    func beginDial(_ session: ServerSession) -> Bool {
+    /// Notes a dial under way, one of several of a flow to a name, unless the client or its user has as many as may be.
+    func beginDial(_ flow: OutboundFlow) -> Bool {
+        let session = flow.session
         guard session.dials < settings.maximumDialsPerConnection, session.account?.halfOpen.take() ?? true else {
             return false
         }
         session.dials += 1
+        flow.dials += 1
         return true
     }
 
-    func endDial(_ session: ServerSession) {
-        session.dials -= 1
-        session.account?.halfOpen.giveBack()
+    /// The flow's dials are over, but for so many.
+    func endDials(_ flow: OutboundFlow, but rest: Int = 0) {
+        while flow.dials > rest {
+            flow.dials -= 1
+            flow.session.dials -= 1
+            flow.session.account?.halfOpen.giveBack()
+        }
     }
 
-    /// Notes what the flow keeps in memory now, for the user's sum.
-    func noteBuffered(_ flow: OutboundFlow) {
-        guard let account = flow.session.account, flow.noted != 0 || account.bufferedBytes.limit != nil else { return }
-        let down = flow.stream.unsent
-        let held = flow.queue.count + flow.queue.staged + down
-        account.bufferedBytes.adjust(by: held - flow.noted)
-        account.bufferedDown.adjust(by: down - flow.notedDown)
-        flow.noted = held
-        flow.notedDown = down
+    /// Brings the user's sums up to date with the memory that the session holds now: whole blocks of the pool, of queues towards
+    /// sockets and of streams towards the client, until these are acknowledged.
+    func noteBuffered(_ session: ServerSession) {
+        guard let account = session.account else { return }
+        note(EachWay(up: session.kept.bytes, down: session.connection.queued.bytes), session, account)
+    }
+
+    /// The same when the session ends; what is left of its memory goes with the connection.
+    func forgetBuffered(_ session: ServerSession) {
+        if let account = session.account { note(EachWay(up: 0, down: 0), session, account) }
+    }
+
+    @inline(__always)
+    private func note(_ held: EachWay<Int>, _ session: ServerSession, _ account: Account) {
+        let (up, down) = (held.up - session.noted.up, held.down - session.noted.down)
+        guard up != 0 || down != 0 else { return }
+        account.bufferedBytes.adjust(by: up + down)
+        account.bufferedDown.adjust(by: down)
+        session.noted = held
+    }
+
+    /// Whether the user may have more memory for what waits for the client.
+    func mayQueue(_ session: ServerSession) -> Bool {
+        noteBuffered(session)
+        return session.account?.bufferedDown.isFull != true
     }
 
     /// Bounds what the client may have on its way, by the user's share of memory: half of it for what comes up, in equal parts for
@@ -55,20 +77,13 @@ extension ServerEngine {
         session.connection.limitConnectionWindow(limit ?? .max)
     }
 
-    /// The same when nothing is kept any more.
-    func forgetBuffered(_ flow: OutboundFlow) {
-        guard flow.noted != 0 else { return }
-        flow.session.account?.bufferedBytes.adjust(by: -flow.noted)
-        flow.session.account?.bufferedDown.adjust(by: -flow.notedDown)
-        flow.noted = 0
-        flow.notedDown = 0
-    }
-
     /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, one of those that every connection
     /// begins with, so that there is nothing left but to end the flow.
     func mayKeep(_ flow: OutboundFlow) -> Bool {
-        noteBuffered(flow)
-        guard let account = flow.session.account, flow.noted > 0, account.bufferedBytes.isFull else { return true }
+        noteBuffered(flow.session)
+        guard let account = flow.session.account, flow.queue.count + flow.queue.staged > 0,
+            account.bufferedBytes.isFull
+        else { return true }
         counters.flowsCutByUserLimit += 1
         return false
     }
@@ -93,7 +108,7 @@ extension ServerEngine {
     /// Bytes that the user's limits let be read from the socket now. With none, the flow waits for its turn.
     func roomOfUser(_ flow: OutboundFlow) -> Int {
         guard let account = flow.session.account else { return .max }
-        if account.bufferedDown.isFull {
+        guard mayQueue(flow.session) else {
             wait(flow, .down, until: last + Self.bufferPause)
             return 0
         }

@@ -25,7 +25,7 @@ extension ServerEngine {
             nameCounters.waitingRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
-        guard beginDial(session) else {
+        guard beginDial(flow) else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
@@ -111,7 +111,7 @@ extension ServerEngine {
         }
         guard let keys = flow.session.control?.sealed.keys else { return }
         leaveName(flow)
-        endDial(flow.session)
+        endDials(flow)
         flow.phase = .awaitingRequest
         beginAssociation(flow, Endpoint(address, named.port), name: named.name, keys)
         // What the client sent behind its request has waited for this.
@@ -124,13 +124,38 @@ extension ServerEngine {
     func advance(_ flow: OutboundFlow) {
         guard case .dialling(let deadline) = flow.phase, let port = flow.named?.port, flow.named?.transport == .tcp
         else { return }
-        while let attempt = flow.named?.race.next(now: last) {
+        while let attempt = nextAttempt(flow) {
+            let endpoint = Endpoint(attempt.address, port)
+            flow.named?.dialled.append(endpoint)
+            let destination = OutboundFlow.Destination(endpoint: endpoint, name: flow.named?.name)
+            guard mayStillGo(destination, flow.session) else {
+                nameCounters.addressesDenied += 1
+                _ = flow.named?.race.failed(attempt.number, .notAllowed, now: last)
+                leaveDials(flow)
+                continue
+            }
             if attempt.number == 1 { counters.dials += 1 }
             nameCounters.attempts += 1
-            append(.dial(flow.id.attempt(attempt.number), Endpoint(attempt.address, port)))
+            append(.dial(flow.id.attempt(attempt.number), endpoint))
         }
         if let end = flow.named?.race.end { return refuseNamed(flow, end) }
         scheduleDial(flow, deadline: min(deadline, flow.named?.race.deadline ?? deadline))
+    }
+
+    /// An attempt that is due begins, unless the client or its user has as many dials under way as may be: then it waits for its
+    /// time once more. The first goes on with the place that the flow has had since its name was looked up, so every flow gets on.
+    private func nextAttempt(_ flow: OutboundFlow) -> HappyEyeballs.Attempt? {
+        let underWay = flow.named?.race.underWay.count ?? 0
+        return flow.named?.race.next(now: last) {
+            if flow.dials > underWay || beginDial(flow) { return true }
+            nameCounters.attemptsPutOff += 1
+            return false
+        }
+    }
+
+    /// An attempt has ended. One place stays the flow's as long as its race goes on.
+    private func leaveDials(_ flow: OutboundFlow) {
+        endDials(flow, but: max(1, flow.named?.race.underWay.count ?? 0))
     }
 
     /// An attempt has won: the others end.
@@ -144,6 +169,7 @@ extension ServerEngine {
     func attemptFailed(_ flow: OutboundFlow, _ id: OutboundID, _ failure: DialFailure) {
         guard flow.named?.race.failed(id.attempt, failure, now: last) == true else { return }
         append(.close(id, reset: true))
+        leaveDials(flow)
         advance(flow)
     }
 

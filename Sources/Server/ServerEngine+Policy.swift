@@ -37,6 +37,28 @@ extension ServerEngine {
         return .denied(by: .user)
     }
 
+    /// Whether the user may still go there: the destinations may have changed since the verdict.
+    func mayStillGo(_ destination: OutboundFlow.Destination, _ session: ServerSession) -> Bool {
+        session.account?.allows(destination.endpoint, name: destination.name?.text) ?? true
+    }
+
+    /// A user's destinations have changed: resets the flows to where the user may not go any more. What is being dialled is judged when
+    /// it succeeds, and an association with its next datagram.
+    /// - Parameter account: `Account.id`.
+    public func judgeFlows(account: Int64, now: Instant) {
+        last = now
+        for session in sessions {
+            guard let session, session.account?.id == account else { continue }
+            for index in session.flows {
+                guard let flow = flows[index], case .open = flow.phase, let destination = flow.destination,
+                    !mayStillGo(destination, session)
+                else { continue }
+                counters.flowsEndedByDestinations += 1
+                cut(flow, .policyDenied)
+            }
+        }
+    }
+
     /// Counts a verdict, and tells of it where it is a denial.
     func note(
         _ verdict: DialVerdict, _ session: ServerSession, _ destination: DestinationAddress, _ transport: DialTransport

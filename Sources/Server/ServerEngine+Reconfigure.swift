@@ -49,19 +49,4 @@ extension ServerEngine {
             if let session { _ = refuseBadCertificate(session) }
         }
     }
-
-    /// Sends a client away whose certificate is not good by what holds now.
-    /// - Returns: whether it was sent away.
-    func refuseBadCertificate(_ session: ServerSession) -> Bool {
-        guard let complaint = session.connection.certificateComplaint(under: settings.identity) else { return false }
-        counters.certificatesRefused += 1
-        append(
-            .log(
-                .certificateRefused(
-                    session.connection.validatedRemote, name: session.connection.peerCertificate?.commonName ?? "",
-                    reason: complaint)))
-        close(session, .authenticationFailed, "the client's certificate is refused: \(complaint)")
-        end(session, reason: "certificate refused: \(complaint)")
-        return true
-    }
 }

@@ -11,9 +11,17 @@ extension ServerEngine {
     public func dialSucceeded(_ id: OutboundID, bound: Endpoint?, now: Instant) -> Bool {
         last = now
         guard let flow = dialling(id) else { return false }
+        if let named = flow.named {
+            let endpoint = named.dialled[Int(id.attempt) - 1]
+            flow.destination = OutboundFlow.Destination(endpoint: endpoint, name: named.name)
+        }
+        if let destination = flow.destination, !mayStillGo(destination, flow.session) {
+            deny(flow, .denied(by: .user), .endpoint(destination.endpoint), .tcp)
+            return false
+        }
         if flow.named != nil { finishRace(flow, winner: id) }
         flow.phase = .open
-        endDial(flow.session)
+        endDials(flow)
         counters.dialsSucceeded += 1
         let reply = FlowReply(.succeeded, bound: bound ?? .unspecified)
         guard flow.sealed.send(message: reply.encode(), to: flow.stream) else {
@@ -63,7 +71,6 @@ extension ServerEngine {
         let taken = flow.sealed.seal(bytes, to: flow.stream)
         counters.bytesSealed += UInt64(taken)
         notePassed(taken, .down, flow.session)
-        noteBuffered(flow)
         markDirty(flow.session)
         // Bytes that were read cannot be given back to the socket.
         if taken < bytes.count { cut(flow, .resourceLimit) }
@@ -105,7 +112,7 @@ extension ServerEngine {
         guard let flow = flow(id) else { return }
         flow.queue.consume(count)
         notePassed(count, .up, flow.session)
-        noteBuffered(flow)
+        noteBuffered(flow.session)
         extendCredit(flow)
         if flow.queue.isEmpty {
             flow.isWriting = false

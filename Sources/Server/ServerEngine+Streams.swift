@@ -97,9 +97,9 @@ extension ServerEngine: QuicConnectionOwner {
     }
 
     public func connection(_ connection: QuicConnection, sent count: Int, on stream: QuicStream) {
-        guard let flow = flow(of: stream) else { return }
-        noteBuffered(flow)
-        guard flow.isPaused, stream.unsent <= unsentLimit(of: flow.session) / 2 else { return }
+        guard let flow = flow(of: stream), flow.isPaused, stream.unsent <= unsentLimit(of: flow.session) / 2 else {
+            return
+        }
         flow.isPaused = false
         append(.read(flow.id))
     }
@@ -156,11 +156,12 @@ extension ServerEngine: QuicConnectionOwner {
         let verdict = verdict(on: destination, .tcp, for: flow.session)
         guard verdict.isAllowed else { return deny(flow, verdict, .endpoint(destination), .tcp) }
         dialCounters.note(verdict)
-        guard beginDial(flow.session) else {
+        guard beginDial(flow) else {
             counters.flowsRefusedByLimit += 1
             return refuse(flow, .tooManyFlows)
         }
         flow.hasSocket = true
+        flow.destination = OutboundFlow.Destination(endpoint: destination)
         let deadline = last + settings.dialTimeout
         flow.phase = .dialling(deadline: deadline)
         scheduleDial(flow, deadline: deadline)

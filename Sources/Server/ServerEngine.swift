@@ -57,6 +57,8 @@ public final class ServerEngine {
     @exclusivity(unchecked) var last: Instant
     @exclusivity(unchecked) private var moderation: Interval?
     var leaving = Leaving.no
+    /// See `setWallTime`.
+    var wallTime: (unixSeconds: Int64, at: Instant)?
 
     public init(settings: ServerSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant) {
         self.settings = settings
@@ -160,6 +162,7 @@ public final class ServerEngine {
             counters.connectionsOpen -= 1
             return
         }
+        noteBuffered(session)
         closeIfDrained(session)
         closeIfHeard(session)
         if let deadline = earliest(session.connection.nextDeadline, session.deadline) {
@@ -182,7 +185,7 @@ public final class ServerEngine {
             case .loggingIn(let deadline) where deadline <= now: loginTimedOut(session)
             case .handshaking, .exchanging, .loggingIn, .open, .ended: break
             }
-            if let until = session.turnDeadline, until <= now { giveTurns(session) }
+            if !refuseExpiredCertificate(session), let until = session.turnDeadline, until <= now { giveTurns(session) }
             wipeOldKeysIfDue(session)
             carryOutEvents(session)
             markDirty(session)
@@ -254,6 +257,7 @@ public final class ServerEngine {
     private func established(_ session: ServerSession) {
         // It may have been revoked during the handshake.
         if refuseBadCertificate(session) { return }
+        noteExpiry(session)
         session.phase = .exchanging(deadline: last + settings.helloTimeout)
     }
 
@@ -281,8 +285,10 @@ public final class ServerEngine {
             release(flow, reset: true)
         }
         session.flows.removeAll()
+        forgetBuffered(session)
         session.seat = nil
         session.turnDeadline = nil
+        session.certificateEnd = nil
     }
 
     // MARK: - Actions
@@ -324,9 +330,8 @@ public final class ServerEngine {
 
     /// Forgets a flow and has its socket closed.
     func release(_ flow: OutboundFlow, reset: Bool) {
-        if case .dialling = flow.phase { endDial(flow.session) }
+        endDials(flow)
         forgetAssociation(flow)
-        forgetBuffered(flow)
         leaveQueues(flow)
         giveBackFlow(flow.session)
         forgetName(flow)

@@ -36,6 +36,8 @@ final class ServerSession {
     var leaving: (code: TunnelErrorCode, deadline: Instant)?
     /// Key exchanges that the client may ask for.
     var rekeys: RateBudget
+    /// When the client's certificate expires.
+    var certificateEnd: Instant?
     /// When secrets of former epochs are wiped.
     var wipeOldKeys: Instant?
     /// Live flows of this client, by their index in the engine's table.
@@ -49,6 +51,10 @@ final class ServerSession {
     /// Flows that wait until the user's rates let them go on, and when the next one gets its turn.
     var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
     var turnDeadline: Instant?
+    /// What the queues towards the dialled sockets hold.
+    let kept = BlockTally()
+    /// Bytes of memory that are in the account's sums for this session: of those queues, and of the streams towards the client.
+    var noted = EachWay(up: 0, down: 0)
     /// What `ServerEngine.boundWindow` has set.
     var windowLimit: Int?
     /// The user's quota is spent: the session ends with the next turn.
@@ -73,7 +79,8 @@ final class ServerSession {
             case .exchanging(let deadline), .loggingIn(let deadline): deadline
             case .handshaking, .open, .ended: nil
             }
-        return earliest(earliest(phaseDeadline, turnDeadline), earliest(leaving?.deadline, wipeOldKeys))
+        return earliest(
+            earliest(earliest(phaseDeadline, turnDeadline), earliest(leaving?.deadline, wipeOldKeys)), certificateEnd)
     }
 
     func association(of stream: Int64) -> OutboundFlow? {

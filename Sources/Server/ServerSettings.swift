@@ -28,7 +28,7 @@ public struct ServerSettings: Sendable {
     public var maximumFlowsPerConnection = 4_096
     /// Flows of all clients together; each may hold a socket.
     public var maximumFlows = 262_144
-    /// Dials under way per connection. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
+    /// Dials under way per connection, each attempt of a flow to a name among them. A client that asks for more is told to wait its turn (`tooManyFlows`), so that
     /// dials that hang do not block anybody else.
     public var maximumDialsPerConnection = 1_024
     /// Flows that a client may give up before they are answered, at once and in each second; beyond that its connection is

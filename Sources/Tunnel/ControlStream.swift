@@ -170,8 +170,16 @@ public final class ControlStream {
         }
     }
 
-    /// The oldest message not yet taken.
+    /// The oldest message not yet taken; the caller's to wipe.
     public func nextMessage() -> [UInt8]? { sealed?.opener.nextMessage() }
+
+    /// See `MessageOpener.withNextMessage`.
+    public func withNextMessage<Failure: Error>(_ body: ([UInt8]) throws(Failure) -> Void) throws(Failure) -> Bool {
+        try sealed?.opener.withNextMessage(body) ?? false
+    }
+
+    /// Messages that were overwritten after use.
+    public var messagesWiped: Int { sealed?.opener.wiped ?? 0 }
 
     private static func write(_ bytes: [UInt8], to output: some ByteOutput) -> Bool {
         guard let room = output.space(minimum: bytes.count) else { return false }

@@ -6,13 +6,25 @@ import Users
 ///
 /// For one thread, which may wait for the disk.
 public struct AccountBook {
-    /// Somebody's sessions are to end.
-    public struct Kick: Hashable, Sendable {
+    /// Something that every loop is to do with the sessions that an account has there.
+    public struct Order: Hashable, Sendable {
+        public enum Action: Hashable, Sendable {
+            /// - Parameter reason: for the client and the log.
+            case endSessions(reason: String)
+            /// The destinations have changed: flows to where the user may not go any more end.
+            case judgeFlows
+        }
+
         /// `Account.id`
         public let account: Int64
         public let name: UserName
-        /// For the client and the log.
-        public let reason: String
+        public let action: Action
+
+        public init(account: Int64, name: UserName, _ action: Action) {
+            self.account = account
+            self.name = name
+            self.action = action
+        }
     }
 
     public enum Answer: Sendable {
@@ -24,7 +36,7 @@ public struct AccountBook {
     /// How long the account of somebody who has left is kept, with what is owed to the rate.
     public static let memory = Interval.seconds(600)
 
-    private struct Entry {
+    fileprivate struct Entry {
         let account: Account
         var kicks: Int
         var isDisabled = false
@@ -34,6 +46,8 @@ public struct AccountBook {
         var seen: Instant
         /// The sessions that there are have been told to end for the quota.
         var isSpent = false
+        /// `Account.destinationsVersion` when loops were told last to judge flows by it.
+        var judged: Int
     }
 
     private let store: UserStore
@@ -59,7 +73,8 @@ public struct AccountBook {
     public mutating func admit(_ user: User, unixSeconds: Int64, now: Instant) throws(UserStoreError) -> Answer {
         if entries[user.id] == nil {
             let account = Account(id: user.id, name: user.name, limits: user.limits)
-            entries[user.id] = Entry(account: account, kicks: user.kicks, quota: nil, seen: now)
+            entries[user.id] = Entry(
+                account: account, kicks: user.kicks, quota: nil, seen: now, judged: account.destinationsVersion)
         }
         guard var entry = entries[user.id] else { return .tooManySessions }
         try apply(user, to: &entry, Month(unixSeconds: unixSeconds))
@@ -93,15 +108,15 @@ public struct AccountBook {
     // MARK: - Changes
 
     /// To be called several times a second. One user who cannot be read keeps nobody else from what was changed: see `trouble`.
-    /// - Returns: whose sessions are to end.
-    public mutating func look(unixSeconds: Int64, now: Instant) -> [Kick] {
-        var kicks: [Kick] = []
+    /// - Returns: what is to be done with sessions.
+    public mutating func look(unixSeconds: Int64, now: Instant) -> [Order] {
+        var orders: [Order] = []
         let month = Month(unixSeconds: unixSeconds)
         trouble = nil
         do throws(UserStoreError) {
             if try store.hasChanged() || mustLook {
                 mustLook = false
-                for id in entries.keys.sorted() { renewOrNote(id, month, &kicks) }
+                for id in entries.keys.sorted() { renewOrNote(id, month, &orders) }
             } else if month != self.month {
                 try beginMonth(month)
             }
@@ -114,20 +129,24 @@ public struct AccountBook {
             if isThere { entries[id]?.seen = now }
             if isThere, let expires = entry.expires, expires <= unixSeconds {
                 entries[id]?.expires = nil  // said once; the login finds it in the database
-                kicks.append(Kick(account: id, name: entry.account.name, reason: "the account has expired"))
+                orders.append(Order(id, entry, end: "the account has expired"))
             }
             if isThere, entry.account.isQuotaSpent, !entry.isSpent {
                 entries[id]?.isSpent = true
-                kicks.append(
-                    Kick(account: id, name: entry.account.name, reason: "the quota of this month is spent"))
+                orders.append(Order(id, entry, end: "the quota of this month is spent"))
+            }
+            let version = entry.account.destinationsVersion
+            if version != entry.judged {
+                entries[id]?.judged = version
+                orders.append(Order(account: id, name: entry.account.name, .judgeFlows))
             }
         }
-        return kicks
+        return orders
     }
 
-    private mutating func renewOrNote(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) {
+    private mutating func renewOrNote(_ id: Int64, _ month: Month, _ orders: inout [Order]) {
         do throws(UserStoreError) {
-            try renew(id, month, &kicks)
+            try renew(id, month, &orders)
         } catch {
             trouble = error
             mustLook = true
@@ -145,12 +164,22 @@ public struct AccountBook {
     }
 
     /// One user may have changed.
-    private mutating func renew(_ id: Int64, _ month: Month, _ kicks: inout [Kick]) throws(UserStoreError) {
+    private mutating func renew(_ id: Int64, _ month: Month, _ orders: inout [Order]) throws(UserStoreError) {
         guard var entry = entries[id] else { return }
-        func kick(_ reason: String) { kicks.append(Kick(account: id, name: entry.account.name, reason: reason)) }
-        guard let user = try store.user(id: id) else {
+        func kick(_ reason: String) { orders.append(Order(id, entry, end: reason)) }
+        let user: User
+        switch try store.stored(.number(id)) {
+        case nil:
             entries[id] = nil
             return kick("the account was removed")
+        case .damaged(let row)?:
+            // What it should limit is not known any more.
+            trouble = .damagedUser(row)
+            if !entry.isDisabled { kick("the account's entry is damaged") }
+            entries[id]?.isDisabled = true
+            return
+        case .good(let found)?:
+            user = found
         }
         try apply(user, to: &entry, month)
         if user.isDisabled && !entry.isDisabled {
@@ -182,5 +211,11 @@ public struct AccountBook {
             for (account, usage) in usages { account.giveBack(usage) }
             throw error
         }
+    }
+}
+
+extension AccountBook.Order {
+    fileprivate init(_ id: Int64, _ entry: AccountBook.Entry, end reason: String) {
+        self.init(account: id, name: entry.account.name, .endSessions(reason: reason))
     }
 }

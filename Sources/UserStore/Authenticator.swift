@@ -36,6 +36,8 @@ public struct Authenticator: Sendable {
         /// These are the user's own, who has shown everything.
         case disabled(UserName)
         case expired(UserName)
+        /// What was shown belongs to a row that is damaged. Strangers are to hear what they hear of wrong credentials.
+        case damaged(DamagedUser)
     }
 
     private let store: UserStore
@@ -55,17 +57,30 @@ public struct Authenticator: Sendable {
     /// Takes as long as hashing a password takes, where the client has sent one.
     /// - Parameter now: seconds since 1970, UTC.
     public mutating func decide(_ claim: LoginClaim, now: Int64) throws(UserStoreError) -> Verdict {
+        do throws(UserStoreError) {
+            return try judge(claim, now)
+        } catch {
+            guard case .damagedUser(let row) = error else { throw error }
+            return .damaged(row)
+        }
+    }
+
+    private mutating func judge(_ claim: LoginClaim, _ now: Int64) throws(UserStoreError) -> Verdict {
         var shown: Set<LoginFactor> = []
         var user: User?
         if let password = claim.password {
-            let name = claim.name.flatMap(UserName.init)
-            var hash: PasswordHash?
-            if let name { hash = try store.passwordHash(of: name) }
+            var stored: StoredPassword?
+            if let name = claim.name.flatMap(UserName.init) { stored = try store.password(of: name) }
+            let hash = stored?.hash
             hashes += 1
             guard let matches = (hash ?? dummy).matches(password) else {
                 throw .failed("no memory to check a password")
             }
-            guard matches, hash != nil, let name, let owner = try store.user(name) else { return .wrongCredentials }
+            // That took a tenth of a second. It counts for the row that the hash was read from, while this has it: not for another
+            // user of the same name, nor after the password was changed. A hash that is none is found out there, too.
+            guard let stored, matches || hash == nil, let owner = try store.user(with: stored), matches else {
+                return .wrongCredentials
+            }
             user = owner
             shown.insert(.password)
         }

@@ -76,6 +76,14 @@ public struct PasswordHash: Hashable, Sendable {
     }
 }
 
+/// What the database has of a password, and whose row it is.
+public struct StoredPassword: Hashable, Sendable {
+    let user: Int64
+    let text: String
+    /// Nil for a text that is none.
+    public var hash: PasswordHash? { PasswordHash(text) }
+}
+
 extension PasswordHash: LosslessStringConvertible, CustomStringConvertible {
     public var description: String {
         "scrypt:\(cost.logN):\(cost.r):\(cost.p):\(Data(salt).base64EncodedString()):\(Data(hash).base64EncodedString())"

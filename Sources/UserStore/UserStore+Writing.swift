@@ -38,7 +38,7 @@ extension UserStore {
             let keys = Set(user.keys)
             body(&user)
             try Self.store(user, db)
-            if !keys.isSubset(of: user.keys) { try Self.kick(name, db) }
+            if !keys.isSubset(of: user.keys) { try Self.kick(.name(name), db) }
             return try Self.demand(name, db)
         }
     }
@@ -47,31 +47,40 @@ extension UserStore {
     /// - Parameter hash: nil takes the password away.
     public func setPassword(of name: UserName, _ hash: PasswordHash?) throws(UserStoreError) {
         try write { db in
-            let user = try Self.demand(name, db)
-            try db.execute(
-                sql: "UPDATE user SET password = ? WHERE name = ?", arguments: [hash?.description, name.text])
-            if user.hasPassword { try Self.kick(name, db) }
+            // Whether there was one is asked of the row as it was.
+            try Self.execute(
+                "UPDATE user SET kicks = kicks + (password IS NOT NULL), password = ?", [hash?.description],
+                on: .name(name), db)
         }
     }
+
+    // These ask nothing of the row but that it is there, so they hold for one that is damaged.
 
     /// Servers end the sessions of this user; new ones may begin.
-    public func kick(_ name: UserName) throws(UserStoreError) {
-        try write { db in
-            _ = try Self.demand(name, db)
-            try Self.kick(name, db)
-        }
+    public func kick(_ user: UserReference) throws(UserStoreError) {
+        try write { db in try Self.kick(user, db) }
     }
 
-    private static func kick(_ name: UserName, _ db: Database) throws {
-        try db.execute(sql: "UPDATE user SET kicks = kicks + 1 WHERE name = ?", arguments: [name.text])
+    private static func kick(_ user: UserReference, _ db: Database) throws {
+        try execute("UPDATE user SET kicks = kicks + 1", on: user, db)
+    }
+
+    /// Whether the user is let in.
+    public func setDisabled(_ user: UserReference, _ isDisabled: Bool) throws(UserStoreError) {
+        try write { db in try Self.execute("UPDATE user SET disabled = ?", [isDisabled], on: user, db) }
     }
 
     /// With what the user has used.
-    public func remove(_ name: UserName) throws(UserStoreError) {
-        try write { db in
-            _ = try Self.demand(name, db)
-            try db.execute(sql: "DELETE FROM user WHERE name = ?", arguments: [name.text])
-        }
+    public func remove(_ user: UserReference) throws(UserStoreError) {
+        try write { db in try Self.execute("DELETE FROM user", on: user, db) }
+    }
+
+    private static func execute(
+        _ sql: String, _ arguments: StatementArguments = StatementArguments(), on user: UserReference, _ db: Database
+    ) throws {
+        let (column, value) = place(user)
+        try db.execute(sql: "\(sql) WHERE \(column) = ?", arguments: arguments + [value])
+        guard db.changesCount > 0 else { throw user.isUnknown }
     }
 
     // MARK: - Usage

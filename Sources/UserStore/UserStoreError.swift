@@ -5,6 +5,7 @@ import Users
 public enum UserStoreError: Error, Hashable, Sendable {
     case exists(UserName)
     case unknown(UserName)
+    case noSuchNumber(Int64)
     /// Another user has this public key.
     case keyTaken
     case tooManyKeys
@@ -14,6 +15,8 @@ public enum UserStoreError: Error, Hashable, Sendable {
     case busy
     /// What it says makes no sense.
     case damaged(String)
+    /// One user's row makes no sense; the others are good.
+    case damagedUser(DamagedUser)
     /// Any other failure, in the words of SQLite.
     case failed(String)
 
@@ -30,16 +33,28 @@ public enum UserStoreError: Error, Hashable, Sendable {
     }
 }
 
+extension UserReference {
+    /// That there is no such user.
+    public var isUnknown: UserStoreError {
+        switch self {
+        case .name(let name): .unknown(name)
+        case .number(let number): .noSuchNumber(number)
+        }
+    }
+}
+
 extension UserStoreError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .exists(let name): "there is a user '\(name)' already"
         case .unknown(let name): "there is no user '\(name)'"
+        case .noSuchNumber(let number): "there is no user #\(number)"
         case .keyTaken: "another user has this public key"
         case .tooManyKeys: "a user has at most \(User.maximumKeys) public keys"
         case .tooNew: "it was written by a later version of penstock"
         case .busy: "another program keeps it busy"
         case .damaged(let what): "it is damaged: \(what)"
+        case .damagedUser(let row): "the entry of user #\(row.id) is damaged: \(row.reason)"
         case .failed(let what): what
         }
     }

@@ -135,6 +135,8 @@ public final class Account: Sendable {
     /// - Parameter left: bytes that may still pass; nil without a quota.
     public func set(quotaLeft left: Int?) { quotaLeft.store(left ?? .max, ordering: .relaxed) }
 
+    public var hasQuota: Bool { quotaLeft.load(ordering: .relaxed) != .max }
+
     public var isQuotaSpent: Bool { quotaLeft.load(ordering: .relaxed) <= 0 }
 
     /// Datagrams that the rate did not let pass.

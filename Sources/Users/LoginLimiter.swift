@@ -2,7 +2,7 @@ import Primitives
 
 /// Slows down those who try logins until one is right: failures are counted by where they come from and by the name they ask for.
 ///
-/// Both counts are token buckets kept as one moment each, like `RateGate`. A failure puts the moment off by `penalty`; while
+/// All counts are token buckets kept as one moment each, like `RateGate`. A failure puts the moment off by `penalty`; while
 /// another one would put it more than `patience` ahead, logins are refused unheard. So there are `patience / penalty` failures at once, and one in each
 /// `penalty` after that.
 ///
@@ -16,6 +16,8 @@ public struct LoginLimiter {
         public var penalty = Interval.seconds(20)
         /// How much a source may owe.
         public var sourcePatience = Interval.seconds(200)
+        /// How much the /48 of an IPv6 address may owe, which a whole site may have or many subscribers share (RFC 6177).
+        public var sitePatience = Interval.seconds(800)
         /// How much a name may owe. More, as it may be others who owe it.
         public var namePatience = Interval.seconds(600)
 
@@ -31,10 +33,12 @@ public struct LoginLimiter {
         public var evicted = 0
     }
 
-    /// An IPv4 address or the first 64 bits of an IPv6 address, of which a site has all (RFC 6177).
+    /// An IPv4 address or the first 64 bits of an IPv6 address: whoever has one of these has all of them.
     public struct Source: Hashable, Sendable {
         let bits: UInt64
         let isIPv4: Bool
+        /// The first 48 bits of an IPv6 address: 65 536 sources that one may have.
+        var site: UInt64? { isIPv4 ? nil : bits >> 16 }
 
         public init(_ address: IPAddress) {
             switch address.unmapped {
@@ -47,6 +51,7 @@ public struct LoginLimiter {
     public let settings: Settings
     public private(set) var counters = Counters()
     private var sources: Debts<Source>
+    private var sites: Debts<UInt64>
     private var names: Debts<UserName>
     /// Where users came in from.
     private var known: Debts<Pair>
@@ -59,19 +64,27 @@ public struct LoginLimiter {
     public init(settings: Settings = Settings()) {
         self.settings = settings
         sources = Debts(capacity: settings.capacity)
+        sites = Debts(capacity: settings.capacity)
         names = Debts(capacity: settings.capacity)
         known = Debts(capacity: settings.capacity)
     }
 
     /// Entries in all tables.
-    public var remembered: Int { sources.count + names.count + known.count }
+    public var remembered: Int { sources.count + sites.count + names.count + known.count }
 
     /// Asked before anything is looked up or calculated.
     /// - Returns: nil when the login may be tried, else how long to wait.
     public mutating func wait(for source: Source, name: UserName?, now: Instant) -> Interval? {
         var wait = sources.excess(source, over: settings.sourcePatience - settings.penalty, now: now)
-        if let name, known.excess(Pair(source: source, name: name), over: .zero, now: now) == nil {
-            wait = longer(wait, names.excess(name, over: settings.namePatience - settings.penalty, now: now))
+        // What neighbours try, or others with the same name, is no matter of who has come in from here.
+        let isKnown = name.map { known.excess(Pair(source: source, name: $0), over: .zero, now: now) != nil } ?? false
+        if !isKnown {
+            if let site = source.site {
+                wait = longer(wait, sites.excess(site, over: settings.sitePatience - settings.penalty, now: now))
+            }
+            if let name {
+                wait = longer(wait, names.excess(name, over: settings.namePatience - settings.penalty, now: now))
+            }
         }
         if wait != nil { counters.refused += 1 }
         return wait
@@ -80,6 +93,7 @@ public struct LoginLimiter {
     public mutating func failed(_ source: Source, name: UserName?, now: Instant) {
         counters.failures += 1
         counters.evicted += sources.add(settings.penalty, to: source, now: now)
+        if let site = source.site { counters.evicted += sites.add(settings.penalty, to: site, now: now) }
         if let name { counters.evicted += names.add(settings.penalty, to: name, now: now) }
     }
 

@@ -8,7 +8,7 @@ public struct UserLimits: Hashable, Sendable {
     public var halfOpen: Int?
     /// UDP associations at once, over all sessions.
     public var associations: Int?
-    /// Bytes that wait at the server for sockets that do not take them, over all sessions.
+    /// Bytes of memory that hold payload at the server, either way, over all sessions.
     public var bufferedBytes: Int?
     /// Bits per second of payload, from the user and to the user, over all sessions.
     public var rateUp: Int?
@@ -20,7 +20,8 @@ public struct UserLimits: Hashable, Sendable {
 
     /// What can be set, and nothing above: it is added up without a trap.
     public static let counts = 1...1_000_000
-    public static let bytes = 65_536...(1 << 40)
+    /// The least is 64 blocks of the server's memory: each flow at work holds one at least, either way.
+    public static let bytes = (1 << 20)...(1 << 40)
     public static let quotas = 1...(1 << 60)
     public static let maximumDestinations = 256
 

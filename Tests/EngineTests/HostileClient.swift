@@ -42,6 +42,9 @@ final class HostileClient {
     private(set) var written: [OutboundID: [UInt8]] = [:]
     private(set) var finishedWriting: Set<OutboundID> = []
     private(set) var notices: [ServerNotice] = []
+    /// Where a packet seems to come from, by its number, if not from `address`. What the server sends there is lost.
+    var spoof: (_ packet: Int) -> Endpoint?
+    private(set) var packets = 0
     /// Dialled sockets take bytes.
     var socketsTake = true
     /// What the program is asked, and how it answers; nil for not at all.
@@ -51,8 +54,10 @@ final class HostileClient {
     private let batch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
     init(
-        transport: TransportSettings = TransportSettings(), configure: (inout ServerSettings) -> Void = { _ in }
+        transport: TransportSettings = TransportSettings(), configure: (inout ServerSettings) -> Void = { _ in },
+        spoof: @escaping (_ packet: Int) -> Endpoint? = { _ in nil }
     ) throws {
+        self.spoof = spoof
         var settings = ServerSettings(
             identity: try Certificates.valid.identity, keyPair: RawPeer.serverPair,
             resetKey: [UInt8](repeating: 9, count: 32))
@@ -89,7 +94,9 @@ final class HostileClient {
             while let out = connection.nextBatch(into: batch, now: now) {
                 isBusy = true
                 each(out) {
-                    server.handleDatagram($0, from: Self.address, to: Self.serverAddress, ecn: 0, now: now)
+                    let source = spoof(packets) ?? Self.address
+                    packets += 1
+                    server.handleDatagram($0, from: source, to: Self.serverAddress, ecn: 0, now: now)
                 }
             }
             while let action = server.nextAction() {
@@ -98,6 +105,7 @@ final class HostileClient {
             }
             while let out = server.nextBatch(into: batch, now: now) {
                 isBusy = true
+                guard out.remote == Self.address else { continue }
                 each(out) {
                     connection.handle(
                         UnsafeRawBufferPointer($0), from: Self.serverAddress, to: Self.address, ecn: 0, now: now)

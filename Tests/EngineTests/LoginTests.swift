@@ -5,6 +5,7 @@ import SimNet
 import TestSupport
 import Testing
 import Tunnel
+import Users
 
 @testable import Client
 @testable import Server
@@ -55,6 +56,44 @@ struct LoginTests {
         #expect(without.logins.count == 1 && without.logins.first?.certificate == nil)
     }
 
+    /// A certificate lets nobody stay longer than it lets anybody in; whoever sets the clock moves its end.
+    @Test(arguments: [0, 30, -20] as [Int64])
+    func aSessionEndsWithItsCertificate(step: Int64) throws {
+        let authority = TestAuthority()
+        let alice = try authority.client("alice")
+        let identity = try Certificates.valid.identity(clients: authority.rule(.optional))
+        let net = try Simulation(
+            seed: 1, configureClient: { $0.identity = alice.identity }, configureServer: { $0.identity = identity })
+        net.server.setWallTime(0, now: net.now)
+        #expect(net.run { net.client.isConnected })
+        let session = try #require(net.server.sessions.compactMap(\.self).first)
+        let expires = try #require(session.connection.peerCertificate?.expires)
+        let start = net.now
+        // A clock that was wrong at the handshake has been set; later it is set once more.
+        net.server.setWallTime(expires - 100, now: start)
+        for second in 1...60 as ClosedRange<Int64> {
+            net.run(for: .seconds(1))
+            net.server.setWallTime(expires - 100 + second + (second < 30 ? 0 : step), now: net.now)
+        }
+        let left = 40 - step
+        net.run(for: .seconds(left - 1))
+        #expect(net.server.counters.certificatesRefused == 0 && net.client.counters.connects == 1)
+        #expect(net.run(for: .seconds(2)) { net.server.counters.certificatesRefused > 0 })
+        #expect(
+            net.notices.contains(
+                .certificateRefused(Simulation.clientAddress, name: "alice", reason: "it has expired")))
+        #expect(net.logouts == 1)
+    }
+
+    @Test func whoHasShownNoCertificateIsNotEndedByOne() throws {
+        let net = try Simulation(seed: 1)
+        net.server.setWallTime(0, now: net.now)
+        #expect(net.run { net.client.isConnected })
+        net.server.setWallTime(1 << 40, now: net.now)
+        net.run(for: .seconds(100))
+        #expect(net.server.counters.certificatesRefused == 0 && net.client.counters.connects == 1)
+    }
+
     @Test(arguments: ["alice", "bob"])
     func theRulesOfThePolicyAskForTheUserThatWasLetIn(user: String) throws {
         var rule = DialRule(.deny, name: "bob-stays-home")
@@ -100,6 +139,68 @@ struct LoginTests {
         net.run(for: .seconds(40))
         #expect(net.peer.closeReason != nil)
         #expect(net.server.counters.connectionsOpen == 0)
+    }
+
+    // MARK: - Where it came from
+
+    private static let victim = Endpoint("198.51.100.7:1234")!
+
+    /// Books a refused login as the login desk does, and says whose address is held up by it.
+    private static func booked(_ net: HostileClient) throws -> [Endpoint] {
+        let request = try #require(net.logins.first?.request)
+        var limiter = LoginLimiter()
+        let now = net.now
+        for _ in 0..<10 { limiter.failed(LoginLimiter.Source(request.remote.address), name: nil, now: now) }
+        return [HostileClient.address, victim].filter {
+            limiter.wait(for: LoginLimiter.Source($0.address), name: nil, now: now) != nil
+        }
+    }
+
+    /// Anybody can write another's address into a packet. What goes wrong is booked to the one that has answered from its own (RFC
+    /// 9000, section 8), and not to that of the packet with the hello.
+    @Test func aFailureIsNotBookedToAnAddressThatWasWrittenIntoThePacket() throws {
+        let net = try HostileClient()
+        net.decision = nil
+        let (stream, control) = net.exchangeKeys()
+        net.run(for: .seconds(1))
+        net.spoof = { _ in Self.victim }
+        let hello = control.sealedBytes(Hello(software: "hostile", user: Self.user).encode())
+        net.peer.send(Array(hello.prefix(20)), on: stream)
+        net.run(for: .milliseconds(1))
+        let connection = try #require(net.server.sessions.first??.connection)
+        #expect(connection.remote == Self.victim, "the server answers there, to see whether anybody does")
+        net.peer.send(Array(hello.dropFirst(20)), on: stream)
+        net.run(for: .milliseconds(1))
+        #expect(try Self.booked(net) == [HostileClient.address])
+        net.server.refuse(try #require(net.logins.first?.id), .wrongCredentials, now: net.now)
+        net.run(for: .seconds(5))
+        #expect(net.notices.first == .loginRefused(HostileClient.address, .wrongCredentials))
+    }
+
+    /// The same with any packet of the handshake behind the first: the server takes none of them from elsewhere.
+    @Test(arguments: 1...3) func noPacketOfTheHandshakeMovesTheBlame(packet: Int) throws {
+        let net = try HostileClient(spoof: { $0 == packet ? Self.victim : nil })
+        net.run(for: .seconds(3))
+        net.greet(user: Self.user)
+        net.run(for: .seconds(10))
+        #expect(net.packets > 3)
+        #expect(try Self.booked(net) == [HostileClient.address])
+    }
+
+    // MARK: - Secrets
+
+    /// The hello is overwritten, be it a good one, cut short in its password, or of another version.
+    @Test(arguments: [0, 3, -1]) func theHelloIsWipedHoweverItEnds(fault: Int) throws {
+        let net = try HostileClient()
+        let (stream, control) = net.exchangeKeys()
+        var hello = Hello(software: "hostile", user: Self.user).encode()
+        if fault > 0 { hello.removeLast(fault) }
+        if fault < 0 { hello[0] = 99 }
+        net.peer.send(control.sealedBytes(hello), on: stream)
+        net.run(for: .milliseconds(1))
+        let session = try #require(net.server.sessions.first ?? nil)
+        #expect(session.control?.sealed.messagesWiped == 1)
+        #expect(net.logins.isEmpty == (fault != 0))
     }
 
     // MARK: - Before the decision

@@ -1,4 +1,5 @@
 import Primitives
+import QuicTransport
 import SimNet
 import Testing
 import Tunnel
@@ -219,6 +220,68 @@ import Users
         #expect(net.run(for: .seconds(10)) { held(account) == Held(sessions: 1) })
     }
 
+    /// Memory is counted as it is held: a block for each flow with as little as one byte.
+    @Test func smallPiecesCountAsTheBlocksThatTheyLieIn() throws {
+        let account = account { _ in }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.socketsTake = false
+        net.greet()
+        let flows = (0..<10).map { _ in net.connectedFlow() }
+        net.run()
+        #expect(held(account) == Held(sessions: 1, flows: 10))
+        for flow in flows { net.peer.send(flow.sealed.sealedBytes([1]), on: flow.stream) }
+        net.run()
+        #expect(held(account).bytes == 10 * BlockPool.blockSize && account.bufferedDown.count == 0)
+        net.connection.close(code: 0x100, message: "", now: net.now)
+        net.run()
+        #expect(held(account) == Held(sessions: 1), "the seat is the test's own")
+    }
+
+    /// What has left for the client stays in memory until it is acknowledged.
+    @Test func whatIsOnItsWayCounts() throws {
+        let account = account { _ in }
+        let net = try connected(account, link: LinkConditions(delay: .milliseconds(200)))
+        net.services[Self.web] = .source(5_000)
+        let app = net.application(to: "203.0.113.2:80")
+        let isOnItsWay = {
+            net.server.flows.compactMap(\.self).contains { $0.stream.buffered > 5_000 && $0.stream.unsent == 0 }
+        }
+        #expect(net.run(for: .seconds(5), until: isOnItsWay))
+        #expect(account.bufferedDown.count == BlockPool.blockSize && held(account).bytes == BlockPool.blockSize)
+        #expect(net.run(for: .seconds(5)) { app.read().isEmpty && app.receivedFIN && account.bufferedDown.count == 0 })
+    }
+
+    /// Datagrams too large for a packet wait on a stream; at the limit they are dropped.
+    @Test func streamedDatagramsCount() throws {
+        let account = account { $0.bufferedBytes = 1 << 20 }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.greet()
+        _ = HostileDatagramTests.associate(net)
+        net.run()
+        let large = [UInt8](repeating: 1, count: 5_000)
+        let hear = {
+            large.withUnsafeBytes {
+                net.server.datagramReceived(net.dials[0], from: HostileDatagramTests.host, $0, now: net.now)
+            }
+        }
+        hear()
+        net.run()
+        #expect(net.server.datagramCounters.streamed == 1 && account.bufferedDown.count == 0)
+        hear()
+        hear()
+        net.server.noteBuffered(try #require(net.server.sessions[0]))
+        #expect(account.bufferedDown.count == BlockPool.blockSize)
+        // Another loop has the rest.
+        account.bufferedDown.adjust(by: 512 << 10)
+        hear()
+        #expect(net.server.datagramCounters.streamed == 3 && net.server.datagramCounters.droppedForStream == 1)
+        account.bufferedDown.adjust(by: -512 << 10)
+        hear()
+        #expect(net.server.datagramCounters.streamed == 4)
+    }
+
     /// Half of what may be buffered is for what comes up, whatever the number of sessions that share it.
     @Test func theWindowFollowsTheLimit() throws {
         let account = account { $0.bufferedBytes = 64 << 20 }
@@ -267,6 +330,74 @@ import Users
         net.send([1], from: application, to: other)
         net.run(for: .seconds(1))
         #expect(net.datagrams.arrived.last?.remote == other)
+    }
+
+    /// Fewer destinations: flows to the others are reset, those to what is left go on, and what is being dialled is refused.
+    @Test func fewerDestinationsEndFlows() throws {
+        let account = account { _ in }
+        let net = try connected(account)
+        let other = Endpoint("203.0.113.3:80")!
+        let late = Endpoint("203.0.113.4:80")!
+        for host in [Self.web, other, late] { net.services[host] = .echo }
+        let kept = net.application(to: "203.0.113.2:80")
+        let ended = net.application(to: "203.0.113.3:80")
+        #expect(net.run(for: .seconds(1)) { kept.state == .established && ended.state == .established })
+        net.dialDelay = .milliseconds(500)
+        let dialling = net.application(to: "203.0.113.4:80")
+        net.run(for: .milliseconds(100))
+        var limits = UserLimits()
+        limits.destinations = [try DestinationRule("203.0.113.2")]
+        account.apply(limits)
+        net.server.judgeFlows(account: 2, now: net.now)
+        #expect(net.server.counters.flowsEndedByDestinations == 0, "another user")
+        net.server.judgeFlows(account: 1, now: net.now)
+        net.run(for: .seconds(1))
+        #expect(ended.receivedRST && !kept.receivedRST && net.server.counters.flowsEndedByDestinations == 1)
+        #expect(dialling.outcome == .unreachable(type: 3, code: 13) && net.server.dialCounters.user == 1)
+        #expect(net.resetSockets.count == 2 && held(account) == Held(sessions: 1, flows: 1))
+        _ = kept.write([1, 2, 3])
+        var got: [UInt8] = []
+        #expect(
+            net.run(for: .seconds(1)) {
+                got += kept.read()
+                return got == [1, 2, 3]
+            })
+    }
+
+    /// Who learns the port of a user with a quota cannot spend it: only those are heard that the user has sent to.
+    @Test(arguments: [true, false]) func strangersSpendNoQuota(hasQuota: Bool) throws {
+        let account = account { _ in }
+        if hasQuota { account.set(quotaLeft: 1 << 30) }
+        let net = try HostileClient()
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        net.greet()
+        let association = HostileDatagramTests.associate(net)
+        let host = HostileDatagramTests.host
+        net.peer.send(datagram: association.channel.sealed([1], host), now: net.now)
+        net.run()
+        #expect(net.takeDatagrams().count == 1)
+        _ = account.takeUsage()
+        let hear = { (from: Endpoint) in
+            [UInt8](repeating: 1, count: 1_000).withUnsafeBytes {
+                net.server.datagramReceived(net.dials[0], from: from, $0, now: net.now)
+            }
+            return account.takeUsage().down
+        }
+        #expect(hear(host) == 1_000)
+        #expect(hear(Endpoint(host.address, 9_999)) == 1_000, "another port of the same address")
+        #expect(hear(Endpoint("198.51.100.9:7")!) == (hasQuota ? 0 : 1_000))
+        #expect(net.server.datagramCounters.unsolicited == (hasQuota ? 1 : 0))
+        guard hasQuota else { return }
+        // As many of the latest as may be; the first of them is heard no more.
+        for number in 0..<RecentPeers.limit {
+            let far = Endpoint(IPAddress("203.0.\(114 + number / 200).\(1 + number % 200)")!, 7)
+            net.peer.send(datagram: association.channel.sealed([1], far), now: net.now)
+            net.run(for: .milliseconds(1))
+            _ = net.takeDatagrams()
+        }
+        _ = account.takeUsage()
+        #expect(hear(host) == 0 && hear(Endpoint("203.0.114.1:7")!) == 1_000)
+        #expect(net.server.sessions.first??.associations.values.first?.association?.peers.count == RecentPeers.limit)
     }
 
     // MARK: - The end

@@ -175,6 +175,25 @@ private final class Recorder: EventHandler {
         #expect(box.seen.withLock { $0 } == Array(0..<100))
     }
 
+    /// Settings reach a loop that has no room for another job: each topic has a place of its own, for its newest job.
+    @Test func theNewestJobOfATopicIsNeverLost() throws {
+        let loop = try EventLoop()
+        let box = Box()
+        for _ in 0..<Mailbox.limit { #expect(loop.post {}) }
+        #expect(!loop.post {})
+        let (settings, stop) = (Mailbox.Topic(1), Mailbox.Topic(2))
+        for n in 1...1_000 { loop.mailbox.post(newest: { box.seen.withLock { $0.append(n) } }, of: settings) }
+        loop.mailbox.post(newest: { box.seen.withLock { $0.append(-1) } }, of: stop)
+        loop.mailbox.post(newest: { box.seen.withLock { $0.append(1_001) } }, of: settings)
+        #expect(loop.mailbox.refused == 1 && loop.mailbox.replaced == 1_000)
+        loop.turn()
+        #expect(box.seen.withLock { $0 } == [-1, 1_001], "in the order of posting")
+        // It wakes a loop that sleeps, and runs once.
+        loop.mailbox.post(newest: { box.seen.withLock { $0.append(7) } }, of: stop)
+        loop.turn(2)
+        #expect(box.seen.withLock { $0 } == [-1, 1_001, 7])
+    }
+
     @Test func theMailboxRefusesJobsBeyondItsLimit() throws {
         let loop = try EventLoop()
         let box = Box()

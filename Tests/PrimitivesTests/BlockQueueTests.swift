@@ -14,10 +14,12 @@ import Testing
         var random = SeededRandom(seed: UInt64(seed))
         let pool = BlockPool(byteLimit: Int.random(in: 1...8, using: &random) * BlockPool.blockSize)
         do {
-            var queue = BlockQueue(pool: pool)
+            let tally = BlockTally()
+            var queue = BlockQueue(pool: pool, tally: tally)
             var model = Model()
             for _ in 0..<400 {
                 operate(&queue, &model, &random)
+                #expect(tally.blocks == pool.outstanding && tally.bytes == pool.outstanding * BlockPool.blockSize)
                 #expect(queue.count == model.committed.count && queue.staged == model.staged.count, "seed \(seed)")
                 #expect(queue.isEmpty == model.committed.isEmpty)
                 #expect(pool.outstanding <= pool.limit)
@@ -26,7 +28,7 @@ import Testing
             if queue.count > 0 { queue.consume(queue.count) }
             queue.discardStaged()
             queue.trim()
-            #expect(pool.outstanding == 0, "seed \(seed): an empty queue holds memory")
+            #expect(pool.outstanding == 0 && tally.blocks == 0, "seed \(seed): an empty queue holds memory")
             // Something to give back when the queue goes.
             model = Model()
             operate(&queue, &model, &random)

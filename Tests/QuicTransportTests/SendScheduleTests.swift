@@ -12,7 +12,7 @@ import Testing
     private func streams(_ count: Int) -> [QuicStream] {
         (0..<count).map {
             QuicStream(
-                id: StreamID(rawValue: Int64($0) * 4), link: link, pool: pool,
+                id: StreamID(rawValue: Int64($0) * 4), link: link, pool: pool, tally: BlockTally(),
                 window: ReceiveWindow(initial: 0, limit: 0, now: Instant(nanoseconds: 0)))
         }
     }

@@ -27,18 +27,38 @@ import Testing
         }
     }
 
+    /// One stream's way up: the client's sealer, the server's opener, and the queue that it opens into.
+    private final class Upload {
+        let sealer: ChunkSealer
+        let opener: ChunkOpener
+        private var queue: BlockQueue
+
+        init(
+            _ ends: Ends, stream: Int64 = 4, keyLifetime: UInt64 = ChunkFormat.keyLifetime,
+            pool: BlockPool = BlockPool(byteLimit: 1 << 20)
+        ) {
+            sealer = ChunkSealer(keys: ends.client, direction: .up, stream: stream, keyLifetime: keyLifetime)
+            opener = ChunkOpener(keys: ends.server, direction: .up, stream: stream)
+            queue = BlockQueue(pool: pool)
+        }
+
+        func open(_ wire: some Collection<UInt8>) throws(OpenError) { try opener.open(wire, into: &queue) }
+
+        /// What was opened and not taken yet.
+        func taken() -> [UInt8] { queue.drain() }
+    }
+
     @Test(arguments: Cipher.allCases, [1, 7, Int.max])
     func aStreamMovesOn(cipher: Cipher, pieces: Int) throws {
         var ends = Ends(cipher: cipher)
         let pool = BlockPool(byteLimit: 1 << 20)
         do {
-            var queue = BlockQueue(pool: pool)
-            let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-            let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
+            let upload = Upload(ends, pool: pool)
+            let sealer = upload.sealer
             func pass(_ bytes: [UInt8]) throws {
                 var rest = bytes[...]
                 while !rest.isEmpty {
-                    try opener.open(rest.prefix(pieces), into: &queue)
+                    try upload.open(rest.prefix(pieces))
                     rest = rest.dropFirst(pieces)
                 }
             }
@@ -56,11 +76,10 @@ import Testing
                 #expect(ends.server.sending == UInt64(round), "not before something opened")
                 try pass(moved)
                 #expect(ends.server.sending == UInt64(round + 1))
-                #expect(opener.isBetweenChunks)
+                #expect(upload.opener.isBetweenChunks)
                 expected += data + data
             }
-            let received = queue.drain()
-            #expect(received == expected)
+            #expect(upload.taken() == expected)
             #expect(ends.server.count == 7)
             ends.server.wipeOld()
             #expect(ends.server.count == 1, "the only stream has moved on")
@@ -71,59 +90,49 @@ import Testing
     /// A stream that sleeps over several epochs, and one whose beginning comes late.
     @Test func sleepersAndLatecomers() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
-        try opener.open(sealer.seal(message: [1]), into: &queue)
-        let late = ChunkSealer(keys: ends.client, direction: .up, stream: 8).seal(message: [2])
-        let tooLate = ChunkSealer(keys: ends.client, direction: .up, stream: 12).seal(message: [3])
+        let sleeper = Upload(ends)
+        try sleeper.open(sleeper.sealer.seal(message: [1]))
+        let late = Upload(ends, stream: 8).sealer.seal(message: [2])
+        let tooLate = Upload(ends, stream: 12).sealer.seal(message: [3])
         // Made before the keys changed, but its header goes out after.
-        let slow = ChunkSealer(keys: ends.client, direction: .up, stream: 16)
+        let slow = Upload(ends, stream: 16).sealer
         ends.rekey()
-        try ChunkOpener(keys: ends.server, direction: .up, stream: 8).open(late, into: &queue)
-        try ChunkOpener(keys: ends.server, direction: .up, stream: 16).open(slow.seal(message: [4]), into: &queue)
-        try ChunkOpener(keys: ends.server, direction: .up, stream: 20).open(
-            ChunkSealer(keys: ends.client, direction: .up, stream: 20).seal(message: [5]), into: &queue)
+        try Upload(ends, stream: 8).open(late)
+        try Upload(ends, stream: 16).open(slow.seal(message: [4]))
+        let fresh = Upload(ends, stream: 20)
+        try fresh.open(fresh.sealer.seal(message: [5]))
         ends.server.wipeOld()
         #expect(ends.server.count == 2, "a stream that sleeps may have begun something under the first")
         // What was begun goes on, and moves to the epoch of today.
-        try opener.open(sealer.seal([7, 7]), into: &queue)
-        let data = queue.drain()
-        #expect(data == [7, 7])
+        try sleeper.open(sleeper.sealer.seal([7, 7]))
+        #expect(sleeper.taken() == [7, 7])
         ends.server.wipeOld()
         #expect(ends.server.count == 1)
-        let another = ChunkOpener(keys: ends.server, direction: .up, stream: 12)
-        #expect(throws: OpenError.badEpoch(0)) { try another.open(tooLate, into: &queue) }
+        let another = Upload(ends, stream: 12)
+        #expect(throws: OpenError.badEpoch(0)) { try another.open(tooLate) }
     }
 
     /// Nobody reads a stream while the keys change again and again: what waits in it still opens.
     @Test func aStreamThatNobodyReadsHoldsItsKeys() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let other = ChunkSealer(keys: ends.client, direction: .up, stream: 8)
-        let otherOpener = ChunkOpener(keys: ends.server, direction: .up, stream: 8)
-        try otherOpener.open(other.seal(message: [1]), into: &queue)
-        var waiting = sealer.seal(message: [1])
+        let other = Upload(ends, stream: 8)
+        try other.open(other.sealer.seal(message: [1]))
         do {
-            let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
+            let unread = Upload(ends)
+            var waiting = unread.sealer.seal(message: [1])
             for round in 0..<20 as Range<UInt8> {
                 ends.rekey()
-                waiting += sealer.seal([round])
-                try otherOpener.open(other.seal([round]), into: &queue)
+                waiting += unread.sealer.seal([round])
+                try other.open(other.sealer.seal([round]))
                 ends.server.wipeOld()
             }
-            _ = queue.drain()
             #expect(ends.server.count == 21)
-            try opener.open(waiting, into: &queue)
-            let data = queue.drain()
-            #expect(data == Array(0..<20))
+            try unread.open(waiting)
+            #expect(unread.taken() == Array(0..<20))
             ends.server.wipeOld()
             #expect(ends.server.count == 1)
             ends.rekey()
-            try otherOpener.open(other.seal([1]), into: &queue)
+            try other.open(other.sealer.seal([1]))
             ends.server.wipeOld()
             #expect(ends.server.count == 2)
         }
@@ -133,30 +142,25 @@ import Testing
 
     @Test func epochsHaveALimit() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
+        let upload = Upload(ends)
+        let sealer = upload.sealer
         let first = sealer.seal(message: [1])
         for _ in 0..<SessionKeys.maximumEpochs {
             ends.rekey()
             ends.server.noteOpened(under: ends.server.newest)
         }
         #expect(ends.server.count == SessionKeys.maximumEpochs)
-        #expect(throws: OpenError.badEpoch(0)) { try opener.open(first, into: &queue) }
+        #expect(throws: OpenError.badEpoch(0)) { try upload.open(first) }
     }
 
     @Test func aKeyHasAnEndWithoutAnotherEpoch() throws {
         let ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4, keyLifetime: 1_000)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
+        let upload = Upload(ends, keyLifetime: 1_000)
+        let sealer = upload.sealer
         var wire = sealer.seal(message: [1])
         for _ in 0..<25 { wire += sealer.seal([UInt8](repeating: 6, count: 100)) }
-        try opener.open(wire, into: &queue)
-        let data = queue.drain()
-        #expect(data.count == 2_500)
+        try upload.open(wire)
+        #expect(upload.taken().count == 2_500)
         // Two times ten chunks filled a key.
         #expect(wire.count == 26 * 34 + 2_501 + 33 + 2 * (18 + 33))
     }
@@ -188,18 +192,16 @@ import Testing
 
     @Test func noWayBackToAnOlderEpoch() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
-        try opener.open(sealer.seal(message: [1]), into: &queue)
+        let upload = Upload(ends)
+        let sealer = upload.sealer
+        try upload.open(sealer.seal(message: [1]))
         ends.rekey()
         let moved = sealer.seal([2])
-        try opener.open(moved, into: &queue)
+        try upload.open(moved)
         ends.rekey()
         var back = sealer.seal([3])
         back[18] = 0
-        #expect(throws: OpenError.badEpoch(0)) { try opener.open(back, into: &queue) }
+        #expect(throws: OpenError.badEpoch(0)) { try upload.open(back) }
     }
 
     @Test func aSectionWithoutAChunkIsRefused() throws {
@@ -226,20 +228,18 @@ import Testing
     /// A stream may not end behind the end of a section: whoever cut it there took a section away.
     @Test func aCutBehindTheEndOfASectionShows() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
-        try opener.open(sealer.seal(message: [1]), into: &queue)
+        let upload = Upload(ends)
+        let sealer = upload.sealer
+        try upload.open(sealer.seal(message: [1]))
         ends.rekey()
         let moved = sealer.seal([2])
         for count in 1..<moved.count {
-            #expect(opener.isBetweenChunks == (count == 1))
-            try opener.open([moved[count - 1]], into: &queue)
+            #expect(upload.opener.isBetweenChunks == (count == 1))
+            try upload.open([moved[count - 1]])
         }
-        #expect(!opener.isBetweenChunks)
-        try opener.open([moved[moved.count - 1]], into: &queue)
-        #expect(opener.isBetweenChunks)
+        #expect(!upload.opener.isBetweenChunks)
+        try upload.open([moved[moved.count - 1]])
+        #expect(upload.opener.isBetweenChunks)
     }
 
     // MARK: - Datagrams
@@ -309,11 +309,9 @@ import Testing
 
     @Test func bytesOfBothDirectionsAreCounted() throws {
         var ends = Ends()
-        let pool = BlockPool(byteLimit: 1 << 20)
-        var queue = BlockQueue(pool: pool)
-        let sealer = ChunkSealer(keys: ends.client, direction: .up, stream: 4)
-        let opener = ChunkOpener(keys: ends.server, direction: .up, stream: 4)
-        try opener.open(sealer.seal(message: [1]) + sealer.seal([2, 3]), into: &queue)
+        let upload = Upload(ends)
+        let sealer = upload.sealer
+        try upload.open(sealer.seal(message: [1]) + sealer.seal([2, 3]))
         let datagram = try #require(DatagramSealer(keys: ends.client, direction: .up, stream: 8).seal([1, 2, 3, 4]))
         #expect(DatagramOpener(keys: ends.server, direction: .up, stream: 8).open(datagram) == .success([1, 2, 3, 4]))
         #expect(ends.client.bytesOfNewest == 7 && ends.server.bytesOfNewest == 7)

@@ -37,7 +37,9 @@ extension Account {
     }
 
     private func reasons(_ book: inout AccountBook, at time: Int64 = july) throws -> [String] {
-        book.look(unixSeconds: time, now: start).map(\.reason)
+        book.look(unixSeconds: time, now: start).compactMap { order in
+            if case .endSessions(let reason) = order.action { reason } else { nil }
+        }
     }
 
     @Test func whatAnAdministratorChangesHolds() throws {
@@ -51,16 +53,34 @@ extension Account {
         }
         #expect(try reasons(&book) == [])
         #expect(seat.account.isSlowed && seat.account.flowLimit == 7)
-        try command.kick(name("anna"))
+        try command.kick(.name(name("anna")))
         #expect(try reasons(&book) == ["an administrator ended the session"])
         #expect(try reasons(&book) == [])
         try command.change(name("anna")) { $0.isDisabled = true }
         #expect(try reasons(&book) == ["the account was disabled"])
         #expect(try reasons(&book) == [])
-        try command.remove(name("anna"))
+        try command.remove(.name(name("anna")))
         #expect(try reasons(&book) == ["the account was removed"])
         let count = book.count
         #expect(count == 0)
+    }
+
+    /// Loops hear once of each change of the destinations, also where a login has brought it into the account before.
+    @Test func otherDestinationsAreJudgedOnce() throws {
+        var book = AccountBook(store: server, unixSeconds: july)
+        let first = try seat(&book)
+        let judged = AccountBook.Order(account: first.account.id, name: name("anna"), .judgeFlows)
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        let rule = try DestinationRule("192.0.2.0/24")
+        try command.change(name("anna")) { $0.limits.destinations = [rule] }
+        let second = try seat(&book)
+        #expect(book.look(unixSeconds: july, now: start) == [judged])
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        try command.change(name("anna")) { $0.limits.flows = 7 }
+        #expect(book.look(unixSeconds: july, now: start) == [])
+        try command.change(name("anna")) { $0.limits.destinations = [] }
+        #expect(book.look(unixSeconds: july, now: start) == [judged])
+        _ = (first, second)
     }
 
     /// Whoever had got hold of a key or a password is sent away with it.
@@ -80,7 +100,8 @@ extension Account {
         _ = seat
     }
 
-    /// A row that somebody has mended by hand into nonsense is said, and hides nothing of the others, now and later.
+    /// A row that somebody has mended by hand into nonsense is said, ends the sessions that it can limit no more, and hides nothing of the
+    /// others, now and later.
     @Test func aUserWhoCannotBeReadHidesNobody() throws {
         try command.add(name("bert"), keys: [key(2)], now: july)
         var book = AccountBook(store: server, unixSeconds: july)
@@ -90,9 +111,14 @@ extension Account {
             try $0.execute(
                 sql: "INSERT INTO destination (user, position, rule) VALUES (?, 0, 'no such rule!')", arguments: [anna])
         }
-        try command.kick(name("bert"))
-        #expect(try reasons(&book) == ["an administrator ended the session"])
-        #expect(book.trouble != nil)
+        try command.kick(.name(name("bert")))
+        #expect(
+            try reasons(&book) == ["the account's entry is damaged", "an administrator ended the session"])
+        guard case .damagedUser(let row)? = book.trouble else {
+            Issue.record("not told")
+            return
+        }
+        #expect(row.id == anna)
         try command.change(name("bert")) { $0.isDisabled = true }
         #expect(try reasons(&book) == ["the account was disabled"])
         try DatabaseQueue(path: file.path).write { try $0.execute(sql: "DELETE FROM destination") }

@@ -58,6 +58,27 @@ import Users
         #expect(source("0.0.0.0") != source("::"))
     }
 
+    /// Who has a /48 has 65 536 sources: together they have forty tries at once, and one each 20 seconds.
+    @Test func manySourcesOfASiteAreOneSite() {
+        var limiter = LoginLimiter()
+        func place(_ site: UInt64, _ number: UInt64) -> LoginLimiter.Source {
+            LoginLimiter.Source(.v6(IPv6Address(high: 0x2001_0db8_0000_0000 | site << 16 | number, low: 1)))
+        }
+        limiter.succeeded(place(7, 3), name: anna, now: start)
+        var tries = 0
+        for number in 0..<1_000 as Range<UInt64> {
+            guard limiter.wait(for: place(7, number), name: nil, now: start) == nil else { continue }
+            limiter.failed(place(7, number), name: nil, now: start)
+            tries += 1
+        }
+        #expect(tries == 40)
+        #expect(limiter.wait(for: place(7, 5_000), name: UserName("bert"), now: start) == .seconds(20))
+        #expect(limiter.wait(for: place(8, 5_000), name: UserName("bert"), now: start) == nil)
+        #expect(limiter.wait(for: place(7, 3), name: anna, now: start) == nil, "she has come in from there")
+        #expect(limiter.wait(for: place(7, 5_000), name: UserName("bert"), now: start + .seconds(20)) == nil)
+        #expect(limiter.counters.refused == 961)
+    }
+
     @Test func itRemembersSoManyAndNoMore() {
         var settings = LoginLimiter.Settings()
         settings.capacity = 8

@@ -24,6 +24,10 @@ typedef struct ccares_channel ccares_channel;
 /// Returns 0, or c-ares's number of the failure.
 int ccares_open(ccares_channel **channel, const char *servers, int timeout_ms, int tries, ccares_watch watch,
                 ccares_answer answer, void *context);
+/// From where name servers are asked from now on, those on a loopback address excepted: the interface, or NULL for the one that the
+/// routes name, and an address of each family, or NULL for the kernel's choice. A question that cannot leave so does not leave.
+void ccares_set_source(ccares_channel *channel, const char *interface, const ccares_address *ipv4,
+                       const ccares_address *ipv6);
 /// Forgets all queries without an answer.
 void ccares_close(ccares_channel *channel);
 /// Asks for the A or AAAA records of a name as it is, without a search list or /etc/hosts. The answer may come at once.

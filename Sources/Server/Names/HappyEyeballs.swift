@@ -48,17 +48,20 @@ struct HappyEyeballs {
     }
 
     /// The next attempt that may begin now; to be asked until there is none.
-    mutating func next(now: Instant) -> Attempt? {
+    /// - Parameter hasRoom: asked when one is due. Without room it is due again after `attemptDelay`, or when another has failed.
+    mutating func next(now: Instant, hasRoom: () -> Bool = { true }) -> Attempt? {
         guard underWay.count < settings.maximumAttempts, begun < .max else { return nil }
         if let resolutionDeadline {
             guard resolutionDeadline <= now else { return nil }
             self.resolutionDeadline = nil
         }
         if let nextAttempt, now < nextAttempt { return nil }
-        guard let address = takeAddress() else { return nil }
+        guard !v4.addresses.isEmpty || !v6.addresses.isEmpty else { return nil }
+        let mayBegin = hasRoom()
+        nextAttempt = now + settings.attemptDelay
+        guard mayBegin, let address = takeAddress() else { return nil }
         begun += 1
         underWay.append(begun)
-        nextAttempt = now + settings.attemptDelay
         return Attempt(number: begun, address: address)
     }
 

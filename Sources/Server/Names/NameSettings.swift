@@ -71,6 +71,8 @@ public struct NameCounters: Equatable, Sendable {
     /// Attempts to connect, and those that another one of the same flow has beaten.
     public var attempts = 0
     public var attemptsBeaten = 0
+    /// Attempts that had to wait, since their client or its user had as many dials under way as may be.
+    public var attemptsPutOff = 0
     /// Answers that are kept now, and questions under way now.
     public var entries = 0
     public var queriesOpen = 0
@@ -91,6 +93,7 @@ public struct NameCounters: Equatable, Sendable {
         addressesDenied += other.addressesDenied
         attempts += other.attempts
         attemptsBeaten += other.attemptsBeaten
+        attemptsPutOff += other.attemptsPutOff
         entries += other.entries
         queriesOpen += other.queriesOpen
     }

@@ -41,6 +41,7 @@ struct ServerFigures: Sendable {
                 "library_bytes": "\(totals.libraryMemory)",
                 "quic_lost": "\(totals.lostPackets)", "flows_abandoned": "\(counters.flowsAbandoned)",
                 "connections_open": "\(counters.connectionsOpen)", "newcomers_dropped": "\(counters.newcomersDropped)",
+                "flows_ended_by_destinations": "\(counters.flowsEndedByDestinations)",
                 "connections_accepted": "\(counters.connectionsAccepted)",
                 "authentication_failures": "\(counters.authenticationFailures)",
                 "logins": "\(counters.logins)", "logins_admitted": "\(counters.loginsAdmitted)",
@@ -60,7 +61,7 @@ struct ServerFigures: Sendable {
                 "associations_refused": "\(datagrams.associationsRefusedByLimit)",
                 "datagrams_sent": "\(datagrams.sent)", "datagrams_received": "\(datagrams.received)",
                 "datagrams_streamed": "\(datagrams.streamed)", "datagrams_denied": "\(datagrams.denied)",
-                "datagrams_failed": "\(datagrams.failures)",
+                "datagrams_failed": "\(datagrams.failures)", "datagrams_unsolicited": "\(datagrams.unsolicited)",
                 "datagrams_dropped":
                     "\(datagrams.droppedForOutbox + datagrams.droppedForStream + datagramsDroppedForPath)",
                 "datagrams_without_association": "\(datagrams.withoutAssociation)",
@@ -74,7 +75,7 @@ struct ServerFigures: Sendable {
                 "denied": "\(names.addressesDenied)", "refused": "\(names.refusedByLimit)",
                 "waiting_refused": "\(names.waitingRefusedByLimit)", "entries": "\(names.entries)",
                 "evicted": "\(names.evicted)", "open": "\(names.queriesOpen)", "attempts": "\(names.attempts)",
-                "attempts_beaten": "\(names.attemptsBeaten)",
+                "attempts_beaten": "\(names.attemptsBeaten)", "attempts_put_off": "\(names.attemptsPutOff)",
             ])
         for (part, count) in dials?.list ?? [] {
             logger.info("policy", metadata: ["by": "\(part)", "count": "\(count)"])

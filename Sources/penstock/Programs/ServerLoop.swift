@@ -4,7 +4,9 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Synchronization
 import Tunnel
+import UserStore
 
 /// One of a running server's loops: a server engine between a UDP socket and the sockets that it dials, on one thread.
 final class ServerLoop {
@@ -19,10 +21,13 @@ final class ServerLoop {
 
     let loop: EventLoop
     /// Loops that must have ended before this one may, since it takes the signals.
-    var others = 0
+    let others = Atomic<Int>(0)
     /// Looks after files, for the first loop alone.
     var onWatch: (() -> Void)?
     private var nextWatch = Instant(nanoseconds: 0)
+    /// When the engine is told the wall clock's time again.
+    private var nextWallTime = Instant(nanoseconds: 0)
+    private static let wallTimeInterval = Interval.seconds(1)
     private var configuration: ServerConfiguration
     private let logger = Logger(label: "server")
     private let socket: UDPSocket
@@ -61,6 +66,7 @@ final class ServerLoop {
         associations = try AssociationSockets(engine: engine, loop: loop, dial: configuration.dial)
         names = try NameResolver(
             loop: loop, servers: configuration.names.servers, timeout: configuration.names.timeout)
+        names.setSource(configuration.dial)
         associations.flush = { [unowned self] in flush(now: MonotonicClock.now) }
         names.onAnswer = { [unowned self] number, answer in
             engine.resolved(NameQueryID(number: number), NameResult(answer), now: MonotonicClock.now)
@@ -81,6 +87,10 @@ final class ServerLoop {
         if socketHasMore { readSocket() }
         associations.readUnfinished()
         let now = MonotonicClock.now
+        if nextWallTime <= now {
+            nextWallTime = now + Self.wallTimeInterval
+            engine.setWallTime(unixSeconds(), now: now)
+        }
         if let deadline = engine.nextDeadline, deadline <= now { engine.handleTimeout(now: now) }
         if let deadline = names.nextDeadline, deadline <= now { names.handleTimeout() }
         ownAddresses?.readIfDue(now: now)
@@ -99,7 +109,7 @@ final class ServerLoop {
         if let stopDeadline {
             // The socket may be full, and the clients are still to be told.
             if sender.isBlocked && now < stopDeadline { return stopDeadline }
-            if others == 0 { loop.stop() }
+            if others.load(ordering: .acquiring) == 0 { loop.stop() }
         }
         if socketHasMore || associations.hasUnfinished { return now }
         let deadline = earliest(earliest(engine.nextDeadline, names.nextDeadline), ownAddresses?.nextDeadline)
@@ -128,6 +138,7 @@ final class ServerLoop {
     func reconfigure(_ configuration: ServerConfiguration, _ settings: ServerSettings) {
         self.configuration = configuration
         associations.setSources(configuration.dial)
+        names.setSource(configuration.dial)
         engine.reconfigure(settings, now: MonotonicClock.now)
         clients = ClientList(configuration.clients)
         sendStrangersAway()
@@ -233,8 +244,14 @@ final class ServerLoop {
         }
     }
 
-    /// Ends the sessions that an account has here.
-    func kick(account: Int64, reason: String) { engine.kick(account: account, reason: reason, now: MonotonicClock.now) }
+    /// What the login desk wants of the sessions that an account has here.
+    func carryOut(_ order: AccountBook.Order) {
+        let now = MonotonicClock.now
+        switch order.action {
+        case .endSessions(let reason): engine.kick(account: order.account, reason: reason, now: now)
+        case .judgeFlows: engine.judgeFlows(account: order.account, now: now)
+        }
+    }
 
     // MARK: - Dialled sockets
 
@@ -333,6 +350,13 @@ final class ServerLoop {
             if result.connections.count < Self.listedConnections { result.connections.append((client, statistics)) }
         }
         return result
+    }
+}
+
+extension NameResolver {
+    /// Questions go the way that dials go.
+    fileprivate func setSource(_ dial: ServerConfiguration.Dial) {
+        setSource(ipv4: dial.sourceIPv4, ipv6: dial.sourceIPv6, interface: dial.interface)
     }
 }
 

@@ -4,7 +4,18 @@ import Primitives
 import QuicTransport
 import Sealing
 import Server
+import Synchronization
 import UserStore
+
+extension Mailbox.Topic {
+    fileprivate static let settings = Self(1)
+    fileprivate static let identity = Self(2)
+    fileprivate static let ownAddresses = Self(3)
+    fileprivate static let drain = Self(4)
+    fileprivate static let stop = Self(5)
+    fileprivate static let ended = Self(6)
+    fileprivate static let figures = Self(7)
+}
 
 /// The running server: as many loops as the configuration says, each with a thread, a socket of the same port, and an
 /// engine of its own. They share nothing; the kernel takes each datagram to the loop that its connection ID names.
@@ -19,8 +30,20 @@ final class ServerProgram {
             mailbox = loop.loop.mailbox
         }
 
-        @discardableResult
+        /// - Returns: false when the loop has as many jobs as may wait.
         func post(_ job: @escaping @Sendable (ServerLoop) -> Void) -> Bool { mailbox.post { [self] in job(loop) } }
+
+        /// Never lost: a newer job of the same topic says all that the former one said.
+        func post(_ topic: Mailbox.Topic, _ job: @escaping @Sendable (ServerLoop) -> Void) {
+            mailbox.post(newest: { [self] in job(loop) }, of: topic)
+        }
+
+        func noteEnded() {
+            loop.others.wrappingSubtract(1, ordering: .releasing)
+            // Wakes it, so that it looks.
+            post(.ended) { _ in }
+        }
+
         func run() { loop.run() }
     }
 
@@ -90,18 +113,9 @@ final class ServerProgram {
         settings.nameLookupTimeout = configuration.udp.nameLookupTimeout
         settings.alwaysRetry = configuration.alwaysRetry
         configuration.quic.apply(to: &settings.transport)
-        // What counts for all clients together is shared out: the loops know nothing of each other.
-        let share = { (total: Int) in (total + loops - 1) / loops }
-        settings.maximumConnections = share(configuration.limits.connections)
-        // A quarter: the others are for those who are in. A few may always log in side by side.
-        settings.maximumNewcomers = min(settings.maximumConnections, max(16, settings.maximumConnections / 4))
-        settings.maximumAssociations = share(configuration.limits.associations)
-        settings.maximumFlows = share(settings.maximumFlows)
-        settings.names.maximumEntries = share(settings.names.maximumEntries)
-        settings.names.maximumQueries = share(settings.names.maximumQueries)
-        // A flow asks two questions at most: no client has more than a quarter of them, but where many loops share few.
-        settings.names.maximumWaitingPerConnection = min(
-            settings.names.maximumWaitingPerConnection, max(16, settings.names.maximumQueries / 8))
+        settings.maximumConnections = configuration.limits.connections
+        settings.maximumAssociations = configuration.limits.associations
+        settings.share(among: loops)
         return settings
     }
 
@@ -117,22 +131,20 @@ final class ServerProgram {
             try first.loop.onSignal([Signals.user1]) { [unowned self] _ in logStatistics(others) }
             try first.loop.onSignal([Signals.hangup]) { [unowned self] _ in reload(others) }
             first.onWatch = { [unowned self] in checkRevocations(others) }
-            first.others = others.count
+            first.others.store(others.count, ordering: .relaxed)
             let main = Remote(first)
             // Before the first client can ask for anything.
             first.ownAddresses = try OwnAddressWatch(loop: first.loop) { addresses in
                 first.setOwnAddresses(addresses)
-                for other in others { other.post { $0.setOwnAddresses(addresses) } }
+                for other in others { other.post(.ownAddresses) { $0.setOwnAddresses(addresses) } }
             }
             let all = [main] + others
-            try desk?.start { item in
-                all.allSatisfy { $0.post { $0.kick(account: item.account, reason: item.reason) } }
-            }
+            try desk?.start(loops: all.map { loop in { order in loop.post { $0.carryOut(order) } } })
             desk?.check(configuration.clients)
             for (index, other) in others.enumerated() {
                 let thread = try LoopThread(name: "penstock-\(index + 1)") {
                     other.run()
-                    main.post { $0.others -= 1 }
+                    main.noteEnded()
                 }
                 threads.append(thread)
             }
@@ -159,7 +171,7 @@ final class ServerProgram {
     private func drain(_ others: [Remote]) {
         guard configuration.drainTime > .zero, loops[0].drain() else { return stop(others) }
         logger.info("draining", metadata: ["flows": "\(loops[0].figures.counters.flowsOpen)"])
-        for other in others { other.post { _ = $0.drain() } }
+        for other in others { other.post(.drain) { _ = $0.drain() } }
     }
 
     private func stop(_ others: [Remote]) {
@@ -167,7 +179,7 @@ final class ServerProgram {
         isStopping = true
         logger.info("stopping")
         loops[0].stop()
-        for other in others { other.post { $0.stop() } }
+        for other in others { other.post(.stop) { $0.stop() } }
     }
 
     // MARK: - Changes
@@ -178,7 +190,7 @@ final class ServerProgram {
             configuration = new
             desk?.check(new.clients)
             loops[0].reconfigure(new, settings)
-            for other in others { other.post { $0.reconfigure(new, settings) } }
+            for other in others { other.post(.settings) { $0.reconfigure(new, settings) } }
         }
     }
 
@@ -194,7 +206,7 @@ final class ServerProgram {
             let identity = try new.identity()
             configuration = new
             loops[0].replaceIdentity(identity)
-            for other in others { other.post { $0.replaceIdentity(identity) } }
+            for other in others { other.post(.identity) { $0.replaceIdentity(identity) } }
             logger.notice("revocation list read", metadata: ["file": "\(path)"])
         } catch {
             logger.error("the revocation list was not read, and the former one stays: \(path): \(error)")
@@ -214,11 +226,11 @@ final class ServerProgram {
     ) {
         guard let next = others.first else { return figures.log(to: logger) }
         let rest = Array(others.dropFirst())
-        next.post { loop in
+        next.post(.figures) { loop in
             var sum = figures
             sum.add(loop.figures)
             let known = sum
-            main.post { _ in collect(main, rest, known, logger) }
+            main.post(.figures) { _ in collect(main, rest, known, logger) }
         }
     }
 }

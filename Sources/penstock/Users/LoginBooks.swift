@@ -14,13 +14,12 @@ final class LoginBooks {
     static let writeEvery = Interval.seconds(2)
 
     let loop: EventLoop
-    private let logger = Logger(label: "logins")
+    private let logger: Logger
     private let store: UserStore
     private var authenticator: Authenticator
     private var limiter = LoginLimiter()
     private var book: AccountBook
-    /// Those whose sessions could not be ended yet, because a loop's mailbox was full.
-    private var owed: [AccountBook.Kick] = []
+    private var owed = OwedOrders()
     /// Logins with passwords, `LoginDesk.maximumWaiting` at most.
     private var guesses: [(request: LoginRequest, came: Instant, answer: (LoginDesk.Decision) -> Void)] = []
     private var nextLook: Instant
@@ -28,7 +27,8 @@ final class LoginBooks {
     /// The last thing that went wrong with the database, so that it is said once.
     private var trouble: UserStoreError?
 
-    init(_ settings: UserSettings) throws {
+    init(_ settings: UserSettings, logger: Logger = Logger(label: "logins")) throws {
+        self.logger = logger
         loop = try EventLoop()
         store = try openUserDatabase(settings.database, create: true, for: .service)
         var random = SystemRandom()
@@ -49,10 +49,11 @@ final class LoginBooks {
         }
     }
 
-    func run(kick: (AccountBook.Kick) -> Bool) {
+    /// - Parameter loops: see `LoginDesk.start`.
+    func run(loops: [LoginDesk.OrderTaker]) {
         loop.run { [self] in
             let now = MonotonicClock.now
-            if nextLook <= now { look(now, kick) }
+            if nextLook <= now { look(now, loops) }
             if nextWrite <= now { write(now) }
             decideNext(now)
             return guesses.isEmpty ? min(nextLook, nextWrite) : now
@@ -114,13 +115,10 @@ final class LoginBooks {
             certificate: request.certificate?.user)
         switch try authenticator.decide(claim, now: unixSeconds()) {
         case .wrongCredentials:
-            // Keys and certificates cannot be guessed: who has a good one is not held up by what others try from the same place.
-            if !request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) {
-                return .failure(refusal)
-            }
-            limiter.failed(source, name: claimed, now: now)
-            logFailure(request, claimed, "wrong-credentials")
-            return .failure(.wrongCredentials)
+            return .failure(refuse(request, claimed, source, now))
+        case .damaged(let row):
+            logger.error("a login came to nothing: \(UserStoreError.damagedUser(row))")
+            return .failure(refuse(request, claimed, source, now))
         case .disabled(let name):
             logRefusal(request, name, "disabled")
             return .failure(.disabled)
@@ -142,16 +140,28 @@ final class LoginBooks {
         }
     }
 
+    private func refuse(
+        _ request: LoginRequest, _ claimed: UserName?, _ source: LoginLimiter.Source, _ now: Instant
+    ) -> LoginRefusal {
+        // Keys and certificates cannot be guessed: who has a good one is not held up by what others try from the same place.
+        if !request.hasPassword, let refusal = refuseUnheard(request, claimed, source, now) { return refusal }
+        limiter.failed(source, name: claimed, now: now)
+        logFailure(request, claimed, "wrong-credentials")
+        return .wrongCredentials
+    }
+
     // MARK: - Books
 
-    private func look(_ now: Instant, _ kick: (AccountBook.Kick) -> Bool) {
+    private func look(_ now: Instant, _ loops: [LoginDesk.OrderTaker]) {
         nextLook = now + Self.lookEvery
-        owed += book.look(unixSeconds: unixSeconds(), now: now)
+        let orders = book.look(unixSeconds: unixSeconds(), now: now)
         if let error = book.trouble { tell(error) } else { trouble = nil }
-        owed.removeAll { item in
-            guard kick(item) else { return false }
-            logger.notice("sessions ended", metadata: ["user": "\(item.name)", "reason": "\(item.reason)"])
-            return true
+        for order in owed.give(orders, to: loops.count, { loops[$0]($1) }) {
+            switch order.action {
+            case .endSessions(let reason):
+                logger.notice("sessions ended", metadata: ["user": "\(order.name)", "reason": "\(reason)"])
+            case .judgeFlows: logger.info("destinations changed", metadata: ["user": "\(order.name)"])
+            }
         }
     }
 
@@ -173,7 +183,8 @@ final class LoginBooks {
             metadata: [
                 "accounts": "\(book.count)", "hashes": "\(authenticator.hashes)", "failures": "\(counters.failures)",
                 "refused_unheard": "\(counters.refused)", "remembered": "\(limiter.remembered)",
-                "forgotten_early": "\(counters.evicted)",
+                "forgotten_early": "\(counters.evicted)", "orders_owed": "\(owed.count)",
+                "orders_retried": "\(owed.retries)",
             ])
     }
 

@@ -5,6 +5,12 @@ import Synchronization
 import Tunnel
 import UserStore
 
+extension Mailbox.Topic {
+    fileprivate static let clients = Self(1)
+    fileprivate static let figures = Self(2)
+    fileprivate static let stop = Self(3)
+}
+
 /// Decides who comes in, and keeps the books of those who are in: on a thread of its own, since a password takes a tenth of a second
 /// and the database may wait for the disk. The loops only hand it questions, and get the answers through their mailboxes.
 final class LoginDesk: Sendable {
@@ -35,11 +41,12 @@ final class LoginDesk: Sendable {
         mailbox = books.loop.mailbox
     }
 
-    /// - Parameter kick: ends the sessions of an account in all loops; false where a loop could not be told, so that it is asked
-    ///   again.
-    func start(kick: @escaping @Sendable (AccountBook.Kick) -> Bool) throws(SystemError) {
+    /// Has one loop carry out an order; false where it could not be told, so that it is asked again.
+    typealias OrderTaker = @Sendable (AccountBook.Order) -> Bool
+
+    func start(loops: [OrderTaker]) throws(SystemError) {
         let inside = inside
-        let started = try LoopThread(name: "penstock-users") { inside.books.run(kick: kick) }
+        let started = try LoopThread(name: "penstock-users") { inside.books.run(loops: loops) }
         thread.withLock { $0 = started }
     }
 
@@ -60,15 +67,15 @@ final class LoginDesk: Sendable {
 
     /// Warns of keys that are users' and in the configuration's list as well.
     func check(_ clients: [ServerConfiguration.KnownClient]) {
-        mailbox.post { [self] in inside.books.warnOfListed(clients) }
+        mailbox.post(newest: { [self] in inside.books.warnOfListed(clients) }, of: .clients)
     }
 
     /// Writes a line of statistics.
-    func logFigures() { mailbox.post { [self] in inside.books.logFigures() } }
+    func logFigures() { mailbox.post(newest: { [self] in inside.books.logFigures() }, of: .figures) }
 
     /// Writes what is left to write, and ends the thread. To be called when the loops have ended.
     func stop() {
-        mailbox.post { [self] in inside.books.stop() }
+        mailbox.post(newest: { [self] in inside.books.stop() }, of: .stop)
         thread.withLock { $0 }?.join()
     }
 }

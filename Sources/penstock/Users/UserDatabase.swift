@@ -14,7 +14,9 @@ struct UserDatabaseError: Error, CustomStringConvertible {
             case .busy: "; try again, or end what keeps it: fuser \(path)"
             case .tooNew: "; use that version"
             case .damaged: "; restore a copy, or see: sqlite3 \(path) 'PRAGMA integrity_check'"
-            case .exists, .unknown, .keyTaken, .tooManyKeys, .failed: ""
+            case .damagedUser(let row):
+                "; see: sqlite3 \(path) 'SELECT * FROM user WHERE id = \(row.id)', or: penstock user remove '#\(row.id)'"
+            case .exists, .unknown, .noSuchNumber, .keyTaken, .tooManyKeys, .failed: ""
             }
         description = "\(path): \(error)\(remedy)"
     }

@@ -1,4 +1,5 @@
 import Foundation
+import UserStore
 import Users
 
 /// A user as `penstock user list` and `show` print them; in JSON, sizes are bytes, rates bits per second and times ISO 8601.
@@ -21,12 +22,15 @@ struct UserReport: Encodable {
         var allow: [String]
     }
 
+    /// `#NUMBER` for one that is damaged and has no name.
     var name: String
     var state: String
+    /// What is wrong with an entry that is damaged.
+    var damage: String?
     var login: [String]
     var keys: [String]
     var expires: String?
-    var created: String
+    var created: String?
     var limits: LimitReport
     /// The latest first.
     var usage: [MonthReport]
@@ -46,14 +50,26 @@ struct UserReport: Encodable {
         self.usage = usage.map { MonthReport(month: "\($0.month)", up: $0.usage.up, down: $0.usage.down) }
     }
 
+    /// An entry that is no user: nobody logs in by it.
+    init(_ row: DamagedUser) {
+        name = (UserName(row.name).map(UserReference.name) ?? .number(row.id)).description
+        state = "damaged"
+        damage = row.reason
+        login = []
+        keys = []
+        limits = LimitReport(allow: [])
+        usage = []
+    }
+
     /// All that is known, a line for each thing.
     var lines: [String] {
+        if let damage { return ["name: \(name)", "state: \(state)", "damage: \(damage)"] }
         var lines = [
             "name: \(name)", "state: \(state)", "login: \(login.isEmpty ? "none" : login.joined(separator: ", "))",
         ]
         lines += keys.map { "key: \($0)" }
         lines.append("expires: \(expires ?? "never")")
-        lines.append("created: \(created)")
+        lines.append("created: \(created ?? "-")")
         func add(_ what: String, _ value: Int?, _ text: (Int) -> String = { "\($0)" }) {
             if let value { lines.append("\(what): \(text(value))") }
         }

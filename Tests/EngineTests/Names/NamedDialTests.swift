@@ -274,6 +274,102 @@ struct NamedDialTests {
         #expect(net.queries.count == 6)
     }
 
+    private static func user(_ net: HostileClient, halfOpen: Int) -> Account {
+        var limits = UserLimits()
+        limits.halfOpen = halfOpen
+        let account = Account(id: 1, name: UserName("anna")!, limits: limits)
+        net.decision = Seat(account).map { .success(Admission(user: "anna", seat: $0)) }
+        return account
+    }
+
+    /// Each address that is dialled counts, so a name with many is no way around the limit.
+    @Test func everyAttemptIsADialOfItsUser() throws {
+        let net = try HostileClient()
+        let account = Self.user(net, halfOpen: 2)
+        net.greet()
+        let flow = try Self.flow(net, to: "many.example")
+        #expect(account.halfOpen.count == 1, "while its name is looked up")
+        try Self.answer(net, .v6, [])
+        try Self.answer(net, .v4, (1...5).map { IPAddress("203.0.113.\($0)")! })
+        net.run(for: .seconds(3))
+        #expect(net.attempts.count == 2 && account.halfOpen.count == 2)
+        #expect(net.server.currentNameCounters.attemptsPutOff > 5)
+        // The place of one that has failed is the next one's at once.
+        net.server.dialFailed(net.dials[0], .hostUnreachable, now: net.now)
+        net.run(for: .milliseconds(1))
+        #expect(net.attempts.count == 3 && account.halfOpen.count == 2)
+        net.server.dialSucceeded(net.dials[2], bound: nil, now: net.now)
+        net.run()
+        #expect(net.reply(on: flow)?.code == .succeeded && account.halfOpen.count == 0)
+        #expect(net.server.sessions.compactMap { $0 }.allSatisfy { $0.dials == 0 })
+    }
+
+    /// Where other flows have all places, a race goes on with one address at a time, and wider once there is room.
+    @Test func aRaceIsAsWideAsItsUserMay() throws {
+        let net = try HostileClient()
+        let account = Self.user(net, halfOpen: 2)
+        net.greet()
+        _ = try Self.flow(net, to: "many.example")
+        let other = net.flow()
+        net.peer.send(other.sealed.sealedBytes(message: HostileClient.request("203.0.113.200:80")), on: other.stream)
+        net.run(for: .milliseconds(1))
+        let third = try Self.flow(net, to: "other.example")
+        net.run(for: .milliseconds(10))
+        #expect(net.reply(on: third)?.code == .tooManyFlows && account.halfOpen.count == 2)
+        let many = try #require(net.queries.first { $0.family == .v6 })
+        net.server.resolved(many.id, .none, now: net.now)
+        let four = try #require(net.queries.first { $0.family == .v4 })
+        let addresses = (1...3).map { IPAddress("203.0.113.\($0)")! }
+        net.server.resolved(four.id, .addresses(addresses, lifetime: .seconds(60)), now: net.now)
+        net.run(for: .seconds(2))
+        #expect(net.attempts.map(\.destination.address) == [IPAddress("203.0.113.200")!, addresses[0]])
+        net.server.dialSucceeded(net.dials[0], bound: nil, now: net.now)
+        net.run(for: .seconds(2))
+        #expect(net.attempts.count == 3 && account.halfOpen.count == 2)
+        net.connection.close(code: 0x100, message: "", now: net.now)
+        net.run()
+        #expect(account.halfOpen.count == 0 && Set(net.closes) == Set(net.dials))
+    }
+
+    /// The destinations change while a name is dialled: no other address of it is tried that is not among them, and none of those that
+    /// are under way wins.
+    @Test func fewerDestinationsHoldForARaceUnderWay() throws {
+        let net = try HostileClient()
+        let account = Self.user(net, halfOpen: 8)
+        net.greet()
+        let flow = try Self.flow(net, to: "host.example")
+        try Self.answer(net, .v6, [])
+        try Self.answer(net, .v4, (1...3).map { IPAddress("203.0.113.\($0)")! })
+        #expect(net.attempts.count == 1)
+        var limits = UserLimits()
+        limits.destinations = [try DestinationRule("203.0.113.3")]
+        account.apply(limits)
+        net.run(for: .seconds(1))
+        #expect(net.attempts.map(\.destination) == ["203.0.113.1:80", "203.0.113.3:80"].map { Endpoint($0)! })
+        #expect(!net.server.dialSucceeded(net.dials[0], bound: nil, now: net.now))
+        net.run()
+        #expect(net.reply(on: flow)?.code == .notAllowed && Set(net.closes) == Set(net.dials))
+        #expect(account.halfOpen.count == 0)
+        Self.expectNothingLeft(net)
+    }
+
+    /// Where one client has as many flows waiting as it may, the rest of the questions are there for others; each answer makes room.
+    @Test func oneClientLeavesQuestionsToOthers() throws {
+        let net = try HostileClient {
+            $0.names.maximumQueries = 16
+            $0.names.maximumWaitingPerConnection = 4
+        }
+        net.greet()
+        var flows: [Flow] = []
+        for number in 0..<20 { flows.append(try Self.flow(net, to: "n\(number).example")) }
+        #expect(net.server.currentNameCounters.queriesOpen == 8)
+        #expect(net.server.currentNameCounters.waitingRefusedByLimit == 16)
+        for query in net.queries.prefix(2) { net.server.resolved(query.id, .none, now: net.now) }
+        net.run(for: .milliseconds(1))
+        _ = try Self.flow(net, to: "another.example")
+        #expect(net.server.currentNameCounters.queriesOpen == 8 && net.queries.count == 10)
+    }
+
     @Test func questionsOfAllClientsAreBounded() throws {
         let net = try HostileClient { $0.names.maximumQueries = 2 }
         net.greet()

@@ -170,8 +170,18 @@ case_users_change_while_they_are_there() {
     wait_for_tunnel
     users_gone_within 1000 'an administrator ended the session' users_db kick anna
     wait_for_tunnel # who was kicked may come back
+    # A connection that is open when its destination is taken away is reset.
+    in_client python3 -c "
+import socket
+connection = socket.create_connection(('$web_4', 80))
+print('open', flush=True)
+try:
+    connection.recv(1)
+except ConnectionResetError:
+    print('reset', flush=True)" >"$testbed_dir/held" &
+    wait_until 5 "a connection is open" grep -q open "$testbed_dir/held"
     users_db set anna --allow 192.0.2.0/24
-    sleep 1
+    wait_until 2 "it is reset" grep -q reset "$testbed_dir/held"
     expect_equal "$(exit_code_of in_client curl -s --max-time 3 "http://$web_4/")" 7 "curl where the user may not go"
     users_db set anna --allow any
     sleep 1

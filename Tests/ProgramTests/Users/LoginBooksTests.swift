@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Primitives
 import Sealing
 import Testing
@@ -14,12 +15,13 @@ import Users
     private let folder: TemporaryFolder
     private let store: UserStore
     private let books: LoginBooks
+    private let log = RecordingLog()
 
     init() throws {
         folder = try TemporaryFolder()
         let path = folder("users.db")
         store = try openUserDatabase(path, create: true, for: .administration)
-        books = try LoginBooks(UserSettings(database: path))
+        books = try LoginBooks(UserSettings(database: path), logger: log.logger("logins"))
     }
 
     private func request(
@@ -67,6 +69,10 @@ import Users
         let (isUpLimited, isDownLimited) = (account.up.isLimited, account.down.isLimited)
         #expect(isUpLimited && !isDownLimited)
         #expect(refusal(books.decide(request("anna", "sesame opens"))) == .tooManySessions)
+        #expect(
+            log.lines == [
+                "notice logins: login refused client=203.0.113.7:5000 reason=too-many-sessions user=anna"
+            ])
     }
 
     @Test func aCertificateNamesAUser() throws {
@@ -75,6 +81,25 @@ import Users
         #expect(refusal(books.decide(request(certificate: "nobody"))) == .wrongCredentials)
         // One who says another name besides is refused, whatever the certificate says.
         #expect(refusal(books.decide(request("bert", certificate: "anna"))) == .wrongCredentials)
+        let failure = "warning logins: login failed client=203.0.113.7:5000 reason=wrong-credentials user="
+        #expect(log.lines == [failure + "-", failure + "bert"])
+    }
+
+    /// Somebody has edited the table by hand. A stranger hears nothing of it; the log does.
+    @Test(arguments: [
+        "UPDATE user SET password = 'plain'", "INSERT INTO destination SELECT id, 0, 'no rule!' FROM user",
+    ])
+    func nobodyLogsInByADamagedEntry(sql: String) throws {
+        try add("anna", "sesame opens")
+        try DatabaseQueue(path: folder("users.db")).write { try $0.execute(sql: sql) }
+        for request in [request("anna", "sesame opens"), request(certificate: "anna")] {
+            #expect(refusal(books.decide(request)) == .wrongCredentials)
+        }
+        let errors = log.lines.filter {
+            $0.hasPrefix("error logins: a login came to nothing: the entry of user #1 is damaged: ")
+        }
+        #expect(errors.count == 2 && log.lines.count == 4, "\(log.lines)")
+        #expect(log.lines.count { $0.contains("login failed client=203.0.113.7:5000 reason=wrong-credentials") } == 2)
     }
 
     /// A source has ten failures at once. After that no password is even looked at, not even the right one; other sources go on.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GRDB
 import Testing
 import UserStore
 import Users
@@ -85,6 +86,45 @@ import Users
                 throws: (any Error).self, "\(wrong)",
                 performing: { _ = try Penstock.parseAsRoot(["user"] + wrong + ["--database", database]) })
         }
+    }
+
+    /// Somebody has edited the table by hand: it is said, the others are listed, and the entry can be taken away.
+    @Test func aDamagedEntry() throws {
+        for name in ["anna", "bert", "carl"] { try run("add", name, "--generate") }
+        let queue = try DatabaseQueue(path: database)
+        try queue.write {
+            try $0.execute(sql: "INSERT INTO destination SELECT id, 0, 'no rule!' FROM user WHERE name = 'anna'")
+            try $0.execute(sql: "UPDATE user SET name = 'No Name' WHERE name = 'bert'")
+        }
+        let store = try openUserDatabase(database, create: false, for: .administration)
+        let reports = try store.users().map { stored in
+            switch stored {
+            case .good(let user): UserReport(user, usage: [], now: 0)
+            case .damaged(let row): UserReport(row)
+            }
+        }
+        #expect(reports.map(\.name) == ["#2", "anna", "carl"])
+        #expect(reports.map(\.state) == ["damaged", "damaged", "active"])
+        #expect(reports[0].damage == "its name is none that a user may have")
+        #expect(reports[1].lines[2].hasPrefix("damage: one of its destinations is none: "))
+        store.close()
+        try run("list")
+        try run("show", "anna")
+        try run("show", "#2", "--json")
+        try run("disable", "anna")
+        try run("kick", "anna")
+        #expect(exitCode("set", "anna", "--flows", "3") == .failure)
+        try run("passwd", "anna", "--generate")
+        let (isDisabled, kicks) = try queue.read { db in
+            let row = try Row.fetchOne(db, sql: "SELECT disabled, kicks FROM user WHERE name = 'anna'")
+            return (row?["disabled"] as Int?, row?["kicks"] as Int?)
+        }
+        #expect(isDisabled == 1 && kicks == 2)
+        try run("remove", "anna")
+        try run("remove", "#2")
+        #expect(exitCode("remove", "#2") == .failure && exitCode("disable", "anna") == .failure)
+        #expect(try queue.read { try String.fetchAll($0, sql: "SELECT name FROM user") } == ["carl"])
+        try queue.close()
     }
 
     @Test func theDatabaseIsNamedOnce() throws {

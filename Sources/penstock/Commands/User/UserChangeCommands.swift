@@ -71,57 +71,66 @@ struct UserSetCommand: ParsableCommand {
     }
 }
 
-struct UserDisableCommand: ParsableCommand {
+/// A command that does one thing to one user.
+protocol SingleUserCommand: ParsableCommand {
+    var user: UserReferenceArgument { get }
+    var store: UserDatabaseOptions { get }
+    static func apply(to user: UserReference, _ store: UserStore) throws(UserStoreError)
+}
+
+extension SingleUserCommand {
+    func run() throws {
+        try store.withStore { store throws(UserStoreError) in try Self.apply(to: user.reference, store) }
+    }
+}
+
+struct UserDisableCommand: SingleUserCommand {
     static let configuration = CommandConfiguration(
         commandName: "disable", abstract: "Let a user in no more, and end the sessions there are.")
 
-    @OptionGroup var user: UserNameArgument
+    @OptionGroup var user: UserReferenceArgument
     @OptionGroup var store: UserDatabaseOptions
 
-    func run() throws {
-        try store.withStore { store throws(UserStoreError) in try store.change(user.name) { $0.isDisabled = true } }
+    static func apply(to user: UserReference, _ store: UserStore) throws(UserStoreError) {
+        try store.setDisabled(user, true)
     }
 }
 
-struct UserEnableCommand: ParsableCommand {
+struct UserEnableCommand: SingleUserCommand {
     static let configuration = CommandConfiguration(commandName: "enable", abstract: "Let a disabled user in again.")
 
-    @OptionGroup var user: UserNameArgument
+    @OptionGroup var user: UserReferenceArgument
     @OptionGroup var store: UserDatabaseOptions
 
-    func run() throws {
-        try store.withStore { store throws(UserStoreError) in try store.change(user.name) { $0.isDisabled = false } }
+    static func apply(to user: UserReference, _ store: UserStore) throws(UserStoreError) {
+        try store.setDisabled(user, false)
     }
 }
 
-struct UserRemoveCommand: ParsableCommand {
+struct UserRemoveCommand: SingleUserCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
         abstract: "Remove a user with what is known of the usage, and end the sessions there are.")
 
-    @OptionGroup var user: UserNameArgument
+    @OptionGroup var user: UserReferenceArgument
     @OptionGroup var store: UserDatabaseOptions
 
-    func run() throws {
-        try store.withStore { store throws(UserStoreError) in try store.remove(user.name) }
-    }
+    static func apply(to user: UserReference, _ store: UserStore) throws(UserStoreError) { try store.remove(user) }
 }
 
-struct UserKickCommand: ParsableCommand {
+struct UserKickCommand: SingleUserCommand {
     static let configuration = CommandConfiguration(
         commandName: "kick", abstract: "End the sessions there are; the user may come back.")
 
-    @OptionGroup var user: UserNameArgument
+    @OptionGroup var user: UserReferenceArgument
     @OptionGroup var store: UserDatabaseOptions
 
-    func run() throws {
-        try store.withStore { store throws(UserStoreError) in try store.kick(user.name) }
-    }
+    static func apply(to user: UserReference, _ store: UserStore) throws(UserStoreError) { try store.kick(user) }
 }
 
 struct UserPasswordCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "passwd", abstract: "Set a password, or take it away. Sessions there are go on.")
+        commandName: "passwd", abstract: "Set a password, or take it away. A former one ends the sessions there are.")
 
     @OptionGroup var user: UserNameArgument
     @OptionGroup var store: UserDatabaseOptions

@@ -58,6 +58,19 @@ extension UserName: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
 }
 
+extension UserReference: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+/// The user of a command that works on damaged entries as well.
+struct UserReferenceArgument: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp(
+            "The user's name, or '#' and the number of an entry that 'penstock user list' shows so.", valueName: "name")
+    )
+    var reference: UserReference
+}
+
 /// The name that most commands take.
 struct UserNameArgument: ParsableArguments {
     @Argument(

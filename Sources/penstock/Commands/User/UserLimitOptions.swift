@@ -32,7 +32,7 @@ struct UserLimitOptions: ParsableArguments {
     var udpAssociations: LimitOption?
 
     @Option(
-        help: ArgumentHelp("Bytes that may wait at the server, such as 64MiB.", valueName: "size"), transform: size)
+        help: ArgumentHelp("Bytes of the server's memory, such as 64MiB.", valueName: "size"), transform: size)
     var bufferedBytes: LimitOption?
 
     @Option(
@@ -76,7 +76,7 @@ struct UserLimitOptions: ParsableArguments {
     }
 
     private static func size(_ text: String) throws -> LimitOption {
-        try limit(text, "a size from 64KiB to 1024GiB, such as 64MiB", parseSize, in: UserLimits.bytes)
+        try limit(text, "a size from 1MiB to 1024GiB, such as 64MiB", parseSize, in: UserLimits.bytes)
     }
 
     private static func rate(_ text: String) throws -> LimitOption {
