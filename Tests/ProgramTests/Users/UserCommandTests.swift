@@ -1,5 +1,7 @@
 import ArgumentParser
 import Foundation
+import Sealing
+import TestSupport
 import Testing
 import UserStore
 import Users
@@ -114,8 +116,9 @@ import Users
     }
 
     @Test func passwordsThatAreMade() {
-        let made = (0..<100).map { _ in PasswordEntry.generated() }
+        let made = (0..<100).map { _ in PasswordEntry.generated().withBytes { String(decoding: $0, as: UTF8.self) } }
         #expect(Set(made).count == 100)
         #expect(made.allSatisfy { $0.count == 23 && Password($0.utf8) != nil })
+        #expect(made.allSatisfy { $0.split(separator: "-").map(\.count) == [5, 5, 5, 5] })
     }
 }
