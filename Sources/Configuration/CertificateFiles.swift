@@ -66,10 +66,8 @@ extension ConfigurationSection {
         case .keyDoesNotMatchCertificate:
             refuse(
                 "private-key-file",
-                "'\(name("private-key-file"))' names \(key), which is not the key of \(chain): \(error)",
-                remedy:
-                    "name the two files that one '\(maker)' has made; the certificate of this key comes first in its file"
-            )
+                "'\(name("private-key-file"))' names \(key), which does not belong to the first certificate of \(chain)",
+                remedy: "name the two files that one '\(maker)' has made")
         case .library:
             refuse(
                 "certificate-file", "'\(name("certificate-file"))' names \(chain): \(error)",
