@@ -101,7 +101,10 @@ import Testing
         #expect(throws: RunError.self) { try run("list") }
     }
 
-    @Test(arguments: [["server"], ["server", "a b"], ["server", "1.2.3"], ["client"], ["client", "Alice"], ["client", "-a"], ["revoke"], ["nothing"]])
+    @Test(arguments: [
+        ["server"], ["server", "a b"], ["server", "1.2.3"], ["client"], ["client", "Alice"], ["client", "-a"],
+        ["revoke"], ["nothing"],
+    ])
     func wrongUsage(arguments: [String]) {
         #expect(throws: (any Error).self) { try Penstock.parseAsRoot(["pki"] + arguments) }
     }
