@@ -55,10 +55,10 @@ let package = Package(
         module("Packets", ["Primitives"]),
         module("FlowNAT", ["Primitives", "Packets"]),
         module("Sealing", ["Primitives", "COpenSSL"]),
-        module("Tunnel", ["Primitives", "Sealing"]),
+        module("Tunnel", ["Primitives", "Sealing", "CIdn2"]),
         module("QuicTransport", ["Primitives", "CNgtcp2"]),
         module("LinuxIO", ["Primitives", "Packets", "CLinux", "CCares"]),
-        module("Users", ["Primitives"]),
+        module("Users", ["Primitives", "Tunnel"]),
         module("UserStore", ["Primitives", "Users", "COpenSSL", .product(name: "GRDB", package: "GRDB.swift")]),
         module("Client", ["Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport"]),
         module("Server", ["Primitives", "Packets", "Sealing", "Tunnel", "QuicTransport", "Users"]),
@@ -67,6 +67,12 @@ let package = Package(
             [
                 .product(name: "Crypto", package: "swift-crypto"), .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
+            ]),
+        module(
+            "Configuration",
+            [
+                "Primitives", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Server", "Users",
+                .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
             ]),
         module("SimNet", ["Primitives", "Packets"]),
         module(
@@ -79,10 +85,9 @@ let package = Package(
             name: "penstock",
             dependencies: [
                 "Primitives", "Packets", "FlowNAT", "Sealing", "Tunnel", "QuicTransport", "LinuxIO", "Client", "Server",
-                "Load", "PKI", "Users", "UserStore", "CIdn2", "CQRencode",
+                "Load", "PKI", "Users", "UserStore", "Configuration", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict),
 
@@ -101,7 +106,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["PKI", "QuicTransport"], path: "Tests/Support", swiftSettings: strict),
         .target(
-            name: "FuzzTargets", dependencies: ["FlowNAT", "Packets", "Primitives", "Sealing", "Server", "Tunnel"],
+            name: "FuzzTargets",
+            dependencies: [
+                "Configuration", "FlowNAT", "Packets", "Primitives", "Sealing", "Server", "Tunnel", "Users",
+            ],
             path: "Tests/FuzzTargets",
             swiftSettings: strict),
         tests("FuzzReplayTests", ["FuzzTargets"]),
@@ -113,10 +121,17 @@ let package = Package(
         tests("TunnelTests", ["Tunnel", "Sealing", "Primitives", "SimNet"]),
         tests("QuicTransportTests", ["QuicTransport", "CNgtcp2", "PKI", "Primitives", "SimNet", "TestSupport"]),
         tests("PKITests", ["PKI", "SimNet"]),
-        tests("UsersTests", ["Users", "Primitives", "SimNet"]),
+        tests("UsersTests", ["Users", "Primitives", "SimNet", "Tunnel"]),
         tests(
             "UserStoreTests", ["UserStore", "Users", "Primitives", .product(name: "GRDB", package: "GRDB.swift")]),
         tests("LinuxIOTests", ["LinuxIO", "Packets", "Primitives"]),
+        tests(
+            "ConfigurationTests",
+            [
+                "Configuration", "PKI", "Primitives", "QuicTransport", "Sealing", "Server", "Tunnel", "Users",
+                "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests(
             "EngineTests",
             [
@@ -131,9 +146,8 @@ let package = Package(
         tests(
             "ProgramTests",
             [
-                "penstock", "Client", "Load", "PKI", "Server", "Sealing", "Tunnel", "Primitives", "TestSupport",
-                "Users",
-                "UserStore",
+                "penstock", "Client", "Configuration", "Load", "PKI", "Server", "Sealing", "Tunnel", "Primitives",
+                "SimNet", "TestSupport", "Users", "UserStore",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),

@@ -9,6 +9,7 @@ public struct FileStatus: Hashable, Sendable {
     /// Permission bits, with set-user-ID and the like.
     public let mode: UInt32
     public let isRegular: Bool
+    public let isFolder: Bool
     public let size: Int
     private let seconds: Int
     private let nanoseconds: Int
@@ -33,6 +34,7 @@ public struct FileStatus: Hashable, Sendable {
         owner = UInt32(status.st_uid)
         mode = UInt32(status.st_mode) & 0o7777
         isRegular = status.st_mode & S_IFMT == S_IFREG
+        isFolder = status.st_mode & S_IFMT == S_IFDIR
         size = Int(status.st_size)
         seconds = status.st_mtim.tv_sec
         nanoseconds = status.st_mtim.tv_nsec

@@ -117,14 +117,13 @@ public struct CertificateAuthority: Sendable {
     }
 
     /// A certificate for a client, with a new key.
-    /// - Parameter name: the common name; also in the URI `penstock:client:NAME`.
+    /// - Parameter name: the common name, by which a server knows the user.
     public func issueClient(
         name: String, days: Int, now: Date, using random: inout some RandomNumberGenerator
     ) throws(AuthorityError) -> IssuedCertificate {
         let name = try checkedClientName(name)
         return try issue(
-            name, .clientAuth, names: [.uniformResourceIdentifier("penstock:client:\(name)")], days: days, now: now,
-            using: &random)
+            name, .clientAuth, names: [], days: days, now: now, using: &random)
     }
 
     private func issue(
@@ -146,7 +145,7 @@ public struct CertificateAuthority: Sendable {
                     Critical(BasicConstraints.notCertificateAuthority)
                     Critical(KeyUsage(digitalSignature: true))
                     usages
-                    SubjectAlternativeNames(names)
+                    if !names.isEmpty { SubjectAlternativeNames(names) }
                     SubjectKeyIdentifier(hash: publicKey)
                     AuthorityKeyIdentifier(
                         keyIdentifier: SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier)

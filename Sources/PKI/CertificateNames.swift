@@ -46,7 +46,7 @@ func checkedCommonName(_ text: String) throws(AuthorityError) -> String {
     return text
 }
 
-/// Names of clients stand in file names, logs and URIs: letters, digits and `-_.@` alone.
+/// Names of clients stand in file names and logs: letters, digits and `-_.@` alone.
 func checkedClientName(_ text: String) throws(AuthorityError) -> String {
     let isPlain = text.utf8.allSatisfy { byte in
         (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)

@@ -28,7 +28,7 @@ public struct ServerIdentity: Sendable {
     public let pin: [UInt8]
 
     /// Whose certificates clients may show; nil where none is asked for.
-    let clients: ClientAuthorities?
+    private(set) var clients: ClientAuthorities?
 
     /// - Parameters:
     ///   - certificateChainPEM: the leaf first, then the authorities between it and the root.
@@ -47,6 +47,16 @@ public struct ServerIdentity: Sendable {
             gnutls_certificate_set_x509_trust_mem(credentials.handle, $0, GNUTLS_X509_FMT_PEM)
         }
         guard count > 0 else { throw .library(describe(count)) }
+    }
+
+    /// The same where the same authorities have revoked something else; itself where no certificates are asked for.
+    /// - Parameter revocationListPEM: X.509 CRLs, each signed by one of the authorities.
+    public func replacingRevocations(_ revocationListPEM: [UInt8]) throws(ClientAuthoritiesError) -> ServerIdentity {
+        guard let clients else { return self }
+        var identity = self
+        identity.clients = try ClientAuthorities(
+            demand: clients.demand, authoritiesPEM: clients.authoritiesPEM, revocationListPEM: revocationListPEM)
+        return identity
     }
 }
 

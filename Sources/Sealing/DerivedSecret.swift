@@ -7,6 +7,11 @@ public enum DerivedSecret {
     /// 32 bytes for the tokens by which a server knows the addresses of former clients (section 8.1.3).
     public static func tokenSecret(from secret: [UInt8]) -> [UInt8] { derive(secret, "penstock address token v1") }
 
+    /// 32 bytes that stand in for a secret of the machine's own where it keeps none: the same as long as its private key is.
+    public static func machineSecret(from privateKey: [UInt8]) -> [UInt8] {
+        derive(privateKey, "penstock machine secret v1")
+    }
+
     /// 32 bytes by which a secret is recognized and that do not tell it, unless it can be guessed.
     public static func fingerprint(of secret: [UInt8]) -> [UInt8] {
         // There is no key of no bytes.

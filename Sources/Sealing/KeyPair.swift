@@ -20,11 +20,13 @@ public struct KeyPair: Sendable {
         self.init(SecretBytes(copying: bytes))
     }
 
-    /// The pair of a private key in its text form: base64 with padding. White space around it is ignored.
-    public init(privateKeyBase64 text: some StringProtocol) throws(KeyTextError) {
-        var bytes = try decodeKey(text)
-        defer { SecretBytes.wipe(&bytes) }
-        self.init(SecretBytes(copying: bytes))
+    /// The pair of a private key in its text form: base64 with padding. White space around it is ignored. The text is the caller's
+    /// to wipe.
+    public init(privateKeyBase64 text: some BidirectionalCollection<UInt8>) throws(KeyTextError) {
+        let text = try trimmedKey(text)
+        guard let bytes = Base64.decodeSecret(text) else { throw .notBase64 }
+        guard bytes.count == PublicKey.size else { throw .wrongLength(bytes.count) }
+        self.init(bytes)
     }
 
     /// A new pair. `random` must be the system's generator anywhere but in tests.
@@ -33,7 +35,10 @@ public struct KeyPair: Sendable {
     }
 
     /// The text form of the private key, for the key file alone.
-    public var privateKeyBase64: String { privateKey.withBytes { Base64.encode($0) } }
+    public var privateKeyBase64: SecretBytes { privateKey.withBytes { Base64.encodeSecret($0) } }
+
+    /// The private key itself, for what hands it on: 32 bytes, good inside `body` alone.
+    public func withPrivateKey<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { privateKey.withBytes(body) }
 
     /// What this end and the owner of `other` both know (RFC 7748, section 6.1); nil where that is zero, which a peer
     /// brings about with a key of small order.

@@ -28,7 +28,9 @@ public struct PublicKey: Hashable, Sendable {
 
     /// The key from its text form: base64 with padding. White space around it, such as a line end, is ignored.
     public init(base64 text: some StringProtocol) throws(KeyTextError) {
-        bytes = try decodeKey(text)
+        guard let bytes = Base64.decode(try trimmedKey(Array(text.utf8))) else { throw .notBase64 }
+        guard bytes.count == Self.size else { throw .wrongLength(bytes.count) }
+        self.bytes = bytes
     }
 
     /// The text form.
@@ -39,17 +41,12 @@ extension PublicKey: CustomStringConvertible {
     public var description: String { base64 }
 }
 
-/// The 32 bytes of a key in base64.
-func decodeKey(_ text: some StringProtocol) throws(KeyTextError) -> [UInt8] {
-    let isSpace = { (character: Character) in character.isWhitespace }
+/// The text of a key without the white space around it.
+func trimmedKey<Text: BidirectionalCollection<UInt8>>(_ text: Text) throws(KeyTextError) -> Text.SubSequence {
+    // Space, and tab to carriage return.
+    let isSpace = { (byte: UInt8) in byte == 32 || (9...13).contains(byte) }
     var trimmed = text.drop(while: isSpace)
     while let last = trimmed.last, isSpace(last) { trimmed.removeLast() }
-    guard !trimmed.isEmpty else { throw .empty }
-    guard var bytes = Base64.decode(trimmed) else { throw .notBase64 }
-    guard bytes.count == PublicKey.size else {
-        let count = bytes.count
-        SecretBytes.wipe(&bytes)
-        throw .wrongLength(count)
-    }
-    return bytes
+    if trimmed.isEmpty { throw .empty }
+    return trimmed
 }

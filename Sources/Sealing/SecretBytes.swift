@@ -16,6 +16,17 @@ public final class SecretBytes: @unchecked Sendable {
         self.init(count: bytes.count) { $0.copyBytes(from: bytes) }
     }
 
+    /// The bytes of all of them, one after the other.
+    public convenience init(joining parts: [SecretBytes]) {
+        self.init(count: parts.reduce(0) { $0 + $1.count }) { memory in
+            var place = 0
+            for part in parts {
+                part.withBytes { UnsafeMutableRawBufferPointer(rebasing: memory[place...]).copyMemory(from: $0) }
+                place += part.count
+            }
+        }
+    }
+
     deinit {
         OPENSSL_cleanse(memory.baseAddress, memory.count)
         memory.deallocate()

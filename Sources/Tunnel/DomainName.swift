@@ -1,5 +1,5 @@
 /// Why a text is no name that can be dialled.
-public enum DomainNameError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum DomainNameError: Error, Hashable, Sendable, CustomStringConvertible {
     case empty
     /// More than 255 bytes.
     case tooLong
@@ -9,6 +9,8 @@ public enum DomainNameError: Error, Equatable, Sendable, CustomStringConvertible
     case badCharacter
     /// The last part is a number, so that resolvers would read the name as an IPv4 address in an unusual spelling.
     case numeric
+    /// It has no form in ASCII; in the words of the library that looked for one.
+    case noASCIIForm(String)
 
     public var description: String {
         switch self {
@@ -17,6 +19,7 @@ public enum DomainNameError: Error, Equatable, Sendable, CustomStringConvertible
         case .badLabel: "a part between dots is empty or longer than 63 bytes"
         case .badCharacter: "a character other than letters, digits, hyphen, underscore and dot"
         case .numeric: "ends in a number"
+        case .noASCIIForm(let reason): reason
         }
     }
 }

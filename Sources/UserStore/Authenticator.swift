@@ -1,14 +1,5 @@
 import Users
 
-/// Something by which a client shows who it is.
-public enum LoginFactor: String, CaseIterable, Hashable, Sendable {
-    /// The private key to a public key of the user, shown in the inner key exchange.
-    case key
-    case password
-    /// A TLS client certificate that names the user.
-    case certificate
-}
-
 /// What a client has shown.
 public struct LoginClaim: Sendable {
     /// The client's static public key of the inner key exchange, whether or not anybody knows it.
@@ -41,14 +32,13 @@ public struct Authenticator: Sendable {
     }
 
     private let store: UserStore
-    /// All of these must be shown, and by the same user. When empty, one of any kind is enough.
-    private let required: Set<LoginFactor>
+    private let required: LoginRequirement
     private let dummy: PasswordHash
     /// How often a password was hashed: the same for users who exist and for others.
     public private(set) var hashes = 0
 
     /// - Parameter random: fit for keys.
-    public init(store: UserStore, required: Set<LoginFactor>, random: inout some RandomNumberGenerator) {
+    public init(store: UserStore, required: LoginRequirement, random: inout some RandomNumberGenerator) {
         self.store = store
         self.required = required
         dummy = .dummy(random: &random)
@@ -94,7 +84,7 @@ public struct Authenticator: Sendable {
             user = owner
             shown.insert(.certificate)
         }
-        guard let user, !shown.isEmpty, required.isSubset(of: shown) else { return .wrongCredentials }
+        guard let user, required.isMet(by: shown) else { return .wrongCredentials }
         // A name that was sent and is not the one that was shown is a mistake that its sender should hear of.
         if let name = claim.name, name != user.name.text { return .wrongCredentials }
         if user.isDisabled { return .disabled(user.name) }

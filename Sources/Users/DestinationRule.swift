@@ -1,4 +1,5 @@
 import Primitives
+import Tunnel
 
 /// One line of the list of destinations that a user may reach: addresses or names, and ports.
 ///
@@ -6,6 +7,7 @@ import Primitives
 /// | --- | --- |
 /// | `203.0.113.0/24`, `2001:db8::/32`, `192.0.2.7` | these addresses |
 /// | `example.org` | this name |
+/// | `.example.org` | this name and all below it |
 /// | `*.example.org` | all names below it |
 /// | `192.0.2.7:443`, `[2001:db8::/32]:80-90`, `example.org:443` | the same at these ports |
 /// | `*:443` | everything at this port |
@@ -13,15 +15,13 @@ public struct DestinationRule: Hashable, Sendable {
     public enum Target: Hashable, Sendable {
         case anything
         case addresses(IPPrefix)
-        /// Lower case, without a dot at the end.
-        case name(String)
-        /// All names that end with a dot and this.
-        case namesBelow(String)
+        case names(DomainPattern)
     }
 
     /// Why a text is no rule.
     public enum Fault: Error, Hashable, Sendable {
-        case empty, badPorts, badAddress, badName
+        case empty, badPorts, badAddress
+        case badName(DomainNameError)
     }
 
     public let target: Target
@@ -68,38 +68,22 @@ public struct DestinationRule: Hashable, Sendable {
     }
 
     private static func target(_ host: Substring) throws(Fault) -> Target {
-        guard !host.isEmpty else { throw .badName }
         if host == "*" { return .anything }
-        if host.hasPrefix("*.") { return .namesBelow(try name(host.dropFirst(2))) }
         // What looks like an address is one, or is wrong: never a name.
-        let isNumeric = host.utf8.allSatisfy {
-            (48...57).contains($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/")
-        }
+        let isNumeric =
+            !host.hasPrefix(".") && !host.isEmpty
+            && host.utf8.allSatisfy {
+                (48...57).contains($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/")
+            }
         if isNumeric || host.contains(":") || host.contains("/") {
             guard let prefix = IPPrefix(String(host)) else { throw .badAddress }
             return .addresses(prefix)
         }
-        return .name(try name(host))
-    }
-
-    /// Letters, digits, hyphens and underscores with dots between (RFC 1123, section 2.1), in lower case. Other alphabets in their
-    /// ASCII form (RFC 5890, A-labels).
-    private static func name(_ text: Substring) throws(Fault) -> String {
-        let name = text.hasSuffix(".") ? text.dropLast() : text
-        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
-        let isGood = labels.allSatisfy { label in
-            (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
-                && label.utf8.allSatisfy { byte in
-                    switch byte | 0x20 {
-                    case UInt8(ascii: "a")...UInt8(ascii: "z"): true
-                    default: (48...57).contains(byte) || byte == 0x2D || byte == 0x5F
-                    }
-                }
+        do throws(DomainNameError) {
+            return .names(try DomainPattern(String(host)))
+        } catch {
+            throw .badName(error)
         }
-        guard isGood, (1...253).contains(name.utf8.count), let last = labels.last,
-            !last.utf8.allSatisfy({ (48...57).contains($0) })
-        else { throw .badName }
-        return name.lowercased()
     }
 }
 
@@ -111,7 +95,7 @@ extension DestinationRule {
         switch target {
         case .anything: return true
         case .addresses(let prefix): return prefix.contains(endpoint.address.unmapped)
-        case .name, .namesBelow: return name.map(matches) ?? false
+        case .names(let pattern): return name.map(pattern.matches) ?? false
         }
     }
 
@@ -120,17 +104,7 @@ extension DestinationRule {
         guard ports.contains(port) else { return false }
         switch target {
         case .anything, .addresses: return true
-        case .name, .namesBelow: return matches(name)
-        }
-    }
-
-    private func matches(_ name: String) -> Bool {
-        switch target {
-        case .anything, .addresses: return false
-        case .name(let own): return name == own
-        case .namesBelow(let domain):
-            guard name.utf8.count > domain.utf8.count + 1 else { return false }
-            return name.hasSuffix(domain) && name.utf8.dropLast(domain.utf8.count).last == UInt8(ascii: ".")
+        case .names(let pattern): return pattern.matches(name)
         }
     }
 }
@@ -149,8 +123,7 @@ extension DestinationRule: CustomStringConvertible {
             switch target {
             case .anything: "*"
             case .addresses(let prefix): prefix.length == prefix.address.bitWidth ? "\(prefix.address)" : "\(prefix)"
-            case .name(let name): name
-            case .namesBelow(let domain): "*.\(domain)"
+            case .names(let pattern): pattern.description
             }
         guard ports != Self.everyPort else { return host }
         let range = ports.count == 1 ? "\(ports.lowerBound)" : "\(ports.lowerBound)-\(ports.upperBound)"
@@ -166,7 +139,8 @@ extension DestinationRule.Fault: CustomStringConvertible {
         case .badAddress:
             "addresses are written as 203.0.113.0/24 or 2001:db8::/32, without bits beyond the length; "
                 + "with ports as [2001:db8::/32]:443"
-        case .badName: "names are letters, digits and hyphens with dots between; one '*.' may stand in front"
+        case .badName(let error):
+            "as a name it is wrong: \(error); write example.org, .example.org for it and all below it, or *.example.org for all below it"
         }
     }
 }

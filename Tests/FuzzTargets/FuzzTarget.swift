@@ -20,6 +20,12 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case handshake
     /// Bytes as hello, welcome, requests, replies and control messages.
     case messages
+    /// Bytes as a configuration file, the environment, and what is in the files that it names.
+    case configuration
+    /// Bytes as a link, or as what is in one.
+    case links
+    /// Bytes as a line of a user's list of destinations.
+    case destinations
 
     public func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -33,6 +39,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .requests: fuzzRequests(bytes)
         case .handshake: fuzzHandshake(bytes)
         case .messages: fuzzMessages(bytes)
+        case .configuration: fuzzConfiguration(bytes)
+        case .links: fuzzLinks(bytes)
+        case .destinations: fuzzDestinations(bytes)
         }
     }
 }

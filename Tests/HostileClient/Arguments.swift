@@ -52,9 +52,9 @@ struct Arguments {
 
     /// A private key of the tunnel, as `penstock keygen` writes it.
     mutating func keyPair(_ key: String) throws(Problem) -> KeyPair {
-        let text = String(decoding: try file(key), as: UTF8.self)
+        let text = try file(key)
         do throws(KeyTextError) {
-            return try KeyPair(privateKeyBase64: text.filter { !$0.isWhitespace })
+            return try KeyPair(privateKeyBase64: text.filter { $0 > UInt8(ascii: " ") })
         } catch {
             throw Problem(text: "--\(key): \(error)")
         }

@@ -7,11 +7,11 @@ import Testing
     static let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
     @Test func textFormBothWays() throws {
-        #expect(KeyPair(privateKey: run(from: 0))?.privateKeyBase64 == Self.text)
-        let key = try KeyPair(privateKeyBase64: Self.text)
+        #expect(KeyPair(privateKey: run(from: 0))?.privateKeyBase64 == SecretBytes(copying: Self.text.utf8))
+        let key = try KeyPair(privateKeyBase64: Self.text.utf8)
         #expect(key == KeyPair(privateKey: run(from: 0)))
         #expect(key != KeyPair(privateKey: run(from: 1)))
-        #expect(try KeyPair(privateKeyBase64: "  \(Self.text)\r\n") == key)
+        #expect(try KeyPair(privateKeyBase64: "  \(Self.text)\r\n".utf8) == key)
         #expect(try PublicKey(base64: Self.text).bytes == run(from: 0))
         #expect(try PublicKey(base64: key.publicKey.base64) == key.publicKey)
     }
@@ -26,7 +26,7 @@ import Testing
         ("-_ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", .notBase64), ("ключ", .notBase64),
     ])
     func badText(_ text: String, _ error: KeyTextError) {
-        #expect(throws: error) { try KeyPair(privateKeyBase64: text) }
+        #expect(throws: error) { try KeyPair(privateKeyBase64: text.utf8) }
         #expect(throws: error) { try PublicKey(base64: text) }
         #expect(!error.description.contains(text) || text.isEmpty || text == " \n")
     }
@@ -41,7 +41,7 @@ import Testing
         var random = SeededRandom(seed: 1)
         let keys = (0..<3).map { _ in KeyPair.generate(using: &random) }
         #expect(keys[0] != keys[1] && keys[1] != keys[2])
-        #expect(try KeyPair(privateKeyBase64: keys[0].privateKeyBase64) == keys[0])
+        #expect(try KeyPair(privateKeyBase64: keys[0].privateKeyBase64.withBytes { Array($0) }) == keys[0])
     }
 
     @Test func secretsDoNotPrint() {
@@ -61,12 +61,24 @@ import Testing
             let bytes = randomBytes(size, &random)
             let text = Base64.encode(bytes)
             #expect(text.utf8.count == (size + 2) / 3 * 4)
-            #expect(Base64.decode(text) == bytes)
+            #expect(Base64.decode(Array(text.utf8)) == bytes)
+            #expect(Base64.encodeSecret(bytes) == SecretBytes(copying: text.utf8))
+            #expect(Base64.decodeSecret(Array(text.utf8)) == SecretBytes(copying: bytes))
         }
         // RFC 4648, section 10.
         #expect(Base64.encode("foobar".utf8) == "Zm9vYmFy")
         #expect(Base64.encode("fooba".utf8) == "Zm9vYmE=")
         #expect(Base64.encode("foob".utf8) == "Zm9vYg==")
+    }
+
+    @Test(arguments: ["A", "AAA", "A===", "====", "AA=A", "AB==", "AAA=AAAA", "AA-A", "A A="])
+    func badBase64(text: String) {
+        #expect(Base64.decode(text.utf8) == nil && Base64.decodeSecret(text.utf8) == nil)
+    }
+
+    @Test func secretsJoined() {
+        let parts = [[1, 2], [], [3]].map { SecretBytes(copying: $0 as [UInt8]) }
+        #expect(SecretBytes(joining: parts) == SecretBytes(copying: [1, 2, 3]) && SecretBytes(joining: []).count == 0)
     }
 
     @Test func cipherNames() {

@@ -16,8 +16,8 @@ import Users
         }
     }
 
-    private mutating func authenticator(_ required: Set<LoginFactor> = []) -> Authenticator {
-        Authenticator(store: store, required: required, random: &random)
+    private mutating func authenticator(_ required: Set<LoginFactor>...) -> Authenticator {
+        Authenticator(store: store, required: LoginRequirement(required), random: &random)
     }
 
     private func claim(
@@ -64,7 +64,7 @@ import Users
     }
 
     @Test mutating func severalMayBeAskedFor() throws {
-        var both = authenticator([.key, .password])
+        var both = authenticator([.key], [.password])
         let right = claim(key: key(1), "anna", password: "secret of anna")
         #expect(try both.decide(right, now: july) == accepted("anna"))
         for missing in [
@@ -73,13 +73,35 @@ import Users
         ] {
             #expect(try both.decide(missing, now: july) == .wrongCredentials)
         }
-        var all = authenticator(Set(LoginFactor.allCases))
+        var all = authenticator([.key], [.password], [.certificate])
         #expect(try all.decide(right, now: july) == .wrongCredentials)
         var whole = right
         whole.certificate = "bert"
         #expect(try all.decide(whole, now: july) == .wrongCredentials)
         whole.certificate = "anna"
         #expect(try all.decide(whole, now: july) == accepted("anna"))
+    }
+
+    /// Every set of what is shown against every pair of alternatives: a certificate, and a key or a password.
+    @Test mutating func oneOfSomeMayBeAskedFor() throws {
+        var authenticator = authenticator([.certificate], [.key, .password])
+        for shown in 0..<8 {
+            let (hasKey, hasPassword, hasCertificate) = (shown & 1 != 0, shown & 2 != 0, shown & 4 != 0)
+            let claim = claim(
+                key: key(hasKey ? 1 : 77), hasPassword ? "anna" : nil, password: hasPassword ? "secret of anna" : nil,
+                certificate: hasCertificate ? "anna" : nil)
+            let isEnough = hasCertificate && (hasKey || hasPassword)
+            let expected = isEnough ? try accepted("anna") : .wrongCredentials
+            #expect(try authenticator.decide(claim, now: july) == expected, "shown: \(shown)")
+        }
+        // All of it by the same user.
+        for claim in [
+            claim(key: key(2), certificate: "anna"),
+            claim(key: key(77), "bert", password: "secret of bert", certificate: "anna"),
+            claim(key: key(1), "anna", password: "wrong", certificate: "anna"),
+        ] {
+            #expect(try authenticator.decide(claim, now: july) == .wrongCredentials)
+        }
     }
 
     @Test mutating func reasonsAreForOwnersAlone() throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 
 struct ClientCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,11 +20,13 @@ struct ClientCommand: ParsableCommand {
     }
 
     func run() throws {
-        let loaded = try options.config.map { try loadOrExit($0) as LoadedConfiguration<ClientConfiguration> }
-        let configuration = try loaded?.configuration ?? ImportedConfiguration(link: try source.read()).configuration
-        startLogging(level: options.logLevel ?? configuration.logLevel)
-        let program = try ClientProgram(configuration, qlog: options.qlog)
-        program.reloading = loaded.map { Reloading($0, logLevelIsFixed: options.logLevel != nil) }
+        let loaded: LoadedConfiguration<ClientConfiguration> =
+            if let file = options.config { try loadOrExit(file) } else {
+                try loadOrExit(ImportedConfiguration(link: source.read()))
+            }
+        startLogging(level: options.logLevel ?? loaded.configuration.logLevel)
+        let program = try ClientProgram(loaded.configuration, qlog: options.qlog)
+        program.reloading = Reloading(loaded, logLevelIsFixed: options.logLevel != nil)
         try program.run()
     }
 }

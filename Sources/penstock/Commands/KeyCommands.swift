@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import LinuxIO
 import Sealing
 
@@ -20,8 +21,7 @@ struct GenerateKeyCommand: ParsableCommand {
     func run() throws {
         var random = SystemRandom()
         let pair = KeyPair.generate(using: &random)
-        var line = Array("\(pair.privateKeyBase64)\n".utf8)
-        defer { SecretBytes.wipe(&line) }
+        let line = SecretBytes(joining: [pair.privateKeyBase64, SecretBytes(copying: "\n".utf8)])
         do {
             try writeNewSecretFile(output, line)
         } catch .exists {
@@ -46,7 +46,7 @@ struct PublicKeyCommand: ParsableCommand {
         do {
             var contents = try readFile(file, limit: 4_096, for: .ownerOnly)
             defer { SecretBytes.wipe(&contents) }
-            print(try KeyPair(privateKeyBase64: String(decoding: contents, as: UTF8.self)).publicKey)
+            print(try KeyPair(privateKeyBase64: contents).publicKey)
         } catch {
             printError("\(file) cannot be used: \(error)")
             throw ExitCode.failure

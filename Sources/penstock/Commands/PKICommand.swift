@@ -1,9 +1,11 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import LinuxIO
 import PKI
 import Primitives
 import QuicTransport
+import Users
 
 struct PKICommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -81,13 +83,15 @@ struct PKICommand: ParsableCommand {
     struct Client: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Issue a certificate for a client.")
 
-        @Argument(help: "The client's name: letters, digits and any of '-_.@'.") var name: String
+        @Argument(
+            help: "The client's name, as a user's: lower-case letters, digits, '.', '_', '-' and '@', 64 at most.")
+        var name: UserName
         @OptionGroup var options: Options
         @OptionGroup var output: Output
 
         func run() throws {
-            try issue(.client, [name], output, options.authority) { (authority, random) throws(AuthorityError) in
-                try authority.issueClient(name: name, days: output.days, now: Date(), using: &random)
+            try issue(.client, [name.text], output, options.authority) { (authority, random) throws(AuthorityError) in
+                try authority.issueClient(name: name.text, days: output.days, now: Date(), using: &random)
             }
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import Logging
 
@@ -30,10 +31,19 @@ extension Logger.Level: @retroactive ExpressibleByArgument {}
 func loadOrExit<Configuration: ConfigurationFile>(
     _ file: String
 ) throws(ExitCode) -> LoadedConfiguration<Configuration> {
+    try loadOrExit { environment throws(ConfigurationError) in try LoadedConfiguration(file, environment: environment) }
+}
+
+/// The same for a link, which stands in for a client's file.
+func loadOrExit(_ link: ImportedConfiguration) throws(ExitCode) -> LoadedConfiguration<ClientConfiguration> {
+    try loadOrExit { environment throws(ConfigurationError) in try link.loaded(environment: environment) }
+}
+
+private func loadOrExit<Configuration: ConfigurationFile>(
+    _ load: (EnvironmentSettings) throws(ConfigurationError) -> LoadedConfiguration<Configuration>
+) throws(ExitCode) -> LoadedConfiguration<Configuration> {
     let environment = EnvironmentSettings(ProcessInfo.processInfo.environment)
-    let loaded = try loadOrExit { () throws(ConfigurationError) in
-        try LoadedConfiguration<Configuration>(file, environment: environment)
-    }
+    let loaded = try loadOrExit { () throws(ConfigurationError) in try load(environment) }
     for warning in loaded.warnings { printError("\(warning)") }
     return loaded
 }

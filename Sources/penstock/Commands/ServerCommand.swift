@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 
 struct ServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "server", abstract: "Run the server.")

@@ -1,3 +1,4 @@
+import Configuration
 import Sealing
 import Server
 import Tunnel

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import Configuration
 import FlowNAT
 import LinuxIO
 import Logging
@@ -63,7 +64,7 @@ final class ClientProgram {
                 bind: local, mark: configuration.routes.mark, offload: configuration.quic.offload.offload)
         }
         let pool = BlockPool(byteLimit: configuration.limits.memory)
-        var settings = try Self.settings(configuration, tun.offload)
+        var settings = Self.settings(configuration, tun.offload)
         settings.transport.qlog = qlogMaker(qlog, side: "client")
         engine = ClientEngine(
             settings: settings, pool: pool, random: SystemRandom(), now: MonotonicClock.now)
@@ -86,7 +87,7 @@ final class ClientProgram {
 
     private static func settings(
         _ configuration: ClientConfiguration, _ offload: TunOffload
-    ) throws(RunError) -> ClientSettings {
+    ) -> ClientSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -94,7 +95,7 @@ final class ClientProgram {
             }
         var settings = ClientSettings(
             trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
-        settings.identity = try configuration.identity()
+        settings.identity = configuration.identity
         settings.user = configuration.login
         settings.rekeyInterval = configuration.rekey.interval
         settings.rekeyBytes = UInt64(configuration.rekey.bytes)
@@ -187,7 +188,7 @@ final class ClientProgram {
             return logger.notice("nothing to reload: this client runs by a link, without a file")
         }
         reloading.reload(logger) { new in
-            let settings = try Self.settings(new, tun.offload)
+            let settings = Self.settings(new, tun.offload)
             try routing.change(capture: new.routes.capture, exclude: new.routes.exclude)
             engine.reconfigure(settings)
             configuration.routes = new.routes

@@ -1,3 +1,4 @@
+import Configuration
 import Logging
 
 /// Reads a running program's configuration anew, tells what has changed, and keeps what now holds.

@@ -1,3 +1,4 @@
+import Configuration
 import LinuxIO
 import Logging
 import Primitives
@@ -66,13 +67,13 @@ final class ServerProgram {
     init(_ configuration: ServerConfiguration, qlog: String? = nil) throws {
         self.configuration = configuration
         do {
-            revocationStamp = configuration.clientCertificates.revocations.flatMap { FileStatus(path: $0.path) }
-            let identity = try configuration.identity()
+            revocationStamp = configuration.clientCertificates.revocationFile.flatMap { FileStatus(path: $0) }
+            let identity = configuration.identity
             pin = identity.pin
-            // Without a place to keep a secret, the private key stands in, which is secret, too.
+            // Without a place to keep a secret, one that hangs on the private key stands in.
             secret =
                 if let directory = configuration.stateDirectory { try ServerSecret.load(directory: directory) } else {
-                    configuration.privateKey.contents
+                    configuration.machineSecret
                 }
             let count = configuration.loops ?? processorCount
             var settings = Self.settings(configuration, identity, secret: secret, loops: count)
@@ -186,7 +187,7 @@ final class ServerProgram {
 
     private func reload(_ others: [Remote]) {
         reloading?.reload(logger) { new in
-            let settings = Self.settings(new, try new.identity(), secret: secret, loops: loops.count)
+            let settings = Self.settings(new, new.identity, secret: secret, loops: loops.count)
             configuration = new
             desk?.check(new.clients)
             loops[0].reconfigure(new, settings)
@@ -196,15 +197,13 @@ final class ServerProgram {
 
     /// Reads the revocation list anew when its file was changed. A list that cannot be used changes nothing.
     private func checkRevocations(_ others: [Remote]) {
-        guard let path = configuration.clientCertificates.revocations?.path else { return }
+        guard let path = configuration.clientCertificates.revocationFile else { return }
         let stamp = FileStatus(path: path)
         guard stamp != revocationStamp else { return }
         revocationStamp = stamp
         do {
-            var new = configuration
-            new.clientCertificates.revocations = LoadedFile(path: path, contents: try readFile(path, limit: 1 << 20))
-            let identity = try new.identity()
-            configuration = new
+            let identity = try configuration.identity.replacingRevocations(readFile(path, limit: 1 << 20))
+            configuration.identity = identity
             loops[0].replaceIdentity(identity)
             for other in others { other.post(.identity) { $0.replaceIdentity(identity) } }
             logger.notice("revocation list read", metadata: ["file": "\(path)"])

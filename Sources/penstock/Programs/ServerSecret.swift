@@ -1,15 +1,15 @@
+import Configuration
 import Foundation
 import LinuxIO
 
 /// The secret that a server keeps over its restarts, and that resets and address tokens hang on.
 enum ServerSecret {
-    static let fileName = "server-secret"
     static let byteCount = 32
 
     /// Reads the secret of a state directory; on the first start, makes both.
     /// - Throws: `RunError` when others can read the file, when it is no secret of ours, or when it cannot be made.
     static func load(directory: String) throws(RunError) -> [UInt8] {
-        let path = directory + "/" + fileName
+        let path = directory + "/" + serverSecretName
         do throws(FileReadError) {
             return try read(path)
         } catch {

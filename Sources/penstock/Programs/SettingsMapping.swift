@@ -1,3 +1,4 @@
+import Configuration
 import LinuxIO
 import Primitives
 import QuicTransport
@@ -38,15 +39,6 @@ extension CipherChoice {
     }
 }
 
-extension ClientConfiguration {
-    /// The key by which the server may know this client: the configured one, or another with each call.
-    var keyPair: KeyPair {
-        if let key { return key }
-        var random = SystemRandom()
-        return KeyPair.generate(using: &random)
-    }
-}
-
 extension OffloadSetting {
     var offload: Offload {
         switch self {
@@ -68,49 +60,5 @@ extension QuicSettings {
         settings.idleTimeout = idleTimeout
         settings.streamWindow = streamWindow
         settings.connectionWindow = connectionWindow
-    }
-}
-
-extension ServerConfiguration {
-    /// The certificate and key, and how clients' certificates are judged.
-    func identity() throws(RunError) -> ServerIdentity {
-        let clients: ClientAuthorities?
-        do {
-            clients = try clientCertificates.rule()
-        } catch {
-            let files = [clientCertificates.authorities, clientCertificates.revocations].compactMap(\.?.path)
-            throw RunError("\(files.joined(separator: ", ")): \(error)")
-        }
-        do {
-            return try ServerIdentity(
-                certificateChainPEM: certificate.contents, privateKeyPEM: privateKey.contents, clients: clients)
-        } catch {
-            throw RunError("\(certificate.path), \(privateKey.path): \(error)")
-        }
-    }
-}
-
-extension ServerConfiguration.ClientCertificates {
-    fileprivate func rule() throws(ClientAuthoritiesError) -> ClientAuthorities? {
-        let demand: ClientAuthorities.Demand
-        switch self.demand {
-        case .none: return nil
-        case .optional: demand = .optional
-        case .required: demand = .required
-        }
-        return try ClientAuthorities(
-            demand: demand, authoritiesPEM: authorities?.contents ?? [], revocationListPEM: revocations?.contents)
-    }
-}
-
-extension ClientConfiguration {
-    func identity() throws(RunError) -> ClientIdentity? {
-        guard let certificate else { return nil }
-        do {
-            return try ClientIdentity(
-                certificateChainPEM: certificate.chain.contents, privateKeyPEM: certificate.privateKey.contents)
-        } catch {
-            throw RunError("\(certificate.chain.path), \(certificate.privateKey.path): \(error)")
-        }
     }
 }

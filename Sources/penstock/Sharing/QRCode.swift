@@ -15,10 +15,10 @@ struct QRCode {
 
     /// Nil where the text is longer than any code holds. Of the levels of correction the medium one is taken, and the low one when
     /// only that holds the text.
-    init?(_ text: String) {
+    init?(_ text: UnsafeRawBufferPointer) {
+        let bytes = text.bindMemory(to: UInt8.self).baseAddress
         for level in [QR_ECLEVEL_M, QR_ECLEVEL_L] {
-            let bytes = Array(text.utf8)
-            guard let code = QRcode_encodeData(Int32(bytes.count), bytes, 0, level) else { continue }
+            guard let code = QRcode_encodeData(Int32(clamping: text.count), bytes, 0, level) else { continue }
             defer { QRcode_free(code) }
             let width = Int(code.pointee.width)
             self.width = width

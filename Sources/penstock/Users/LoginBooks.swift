@@ -1,3 +1,4 @@
+import Configuration
 import LinuxIO
 import Logging
 import Primitives
@@ -32,7 +33,7 @@ final class LoginBooks {
         loop = try EventLoop()
         store = try openUserDatabase(settings.database, create: true, for: .service)
         var random = SystemRandom()
-        authenticator = Authenticator(store: store, required: Set(settings.required), random: &random)
+        authenticator = Authenticator(store: store, required: settings.required, random: &random)
         book = AccountBook(store: store, unixSeconds: unixSeconds())
         let now = MonotonicClock.now
         nextLook = now

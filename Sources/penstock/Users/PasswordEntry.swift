@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import LinuxIO
+import Sealing
 import UserStore
 
 /// Why there is no password.
@@ -14,38 +15,48 @@ struct PasswordEntryError: Error, CustomStringConvertible {
 enum PasswordEntry {
     /// Asks twice at the terminal, without showing what is typed.
     static func ask(for user: String) throws(PasswordEntryError) -> Password {
-        let first = try readHidden("New password of '\(user)': ")
-        let second = try readHidden("Once more: ")
+        var first = try readHidden("New password of '\(user)': ")
+        defer { SecretBytes.wipe(&first) }
+        var second = try readHidden("Once more: ")
+        defer { SecretBytes.wipe(&second) }
         guard first == second else { throw PasswordEntryError("the two passwords differ; nothing was changed") }
         return try check(first)
     }
 
     /// The first line of standard input.
     static func fromStandardInput() throws(PasswordEntryError) -> Password {
-        guard let line = readLine(strippingNewline: true) else {
-            throw PasswordEntryError("standard input has no line; write the password there")
-        }
-        return try check(Array(line.utf8))
+        var line = readStandardInput(limit: Password.maximumSize + 2, until: UInt8(ascii: "\n"))
+        defer { SecretBytes.wipe(&line) }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        if line.isEmpty { throw PasswordEntryError("standard input has no line; write the password there") }
+        return try check(line)
     }
 
     /// 20 characters of an alphabet without look-alikes: 99 bits.
-    static func generated() -> String {
-        let alphabet = Array("23456789abcdefghjkmnpqrstuvwxyz")
+    static func generated() -> SecretBytes {
+        let alphabet = Array("23456789abcdefghjkmnpqrstuvwxyz".utf8)
         var random = SystemRandom()
-        let characters = (0..<20).map { _ in alphabet.randomElement(using: &random) ?? "2" }
-        return stride(from: 0, to: 20, by: 5).map { String(characters[$0..<$0 + 5]) }.joined(separator: "-")
+        var text: [UInt8] = []
+        text.reserveCapacity(23)
+        defer { SecretBytes.wipe(&text) }
+        for place in 0..<20 {
+            if place > 0, place % 5 == 0 { text.append(UInt8(ascii: "-")) }
+            text.append(alphabet[Int.random(in: alphabet.indices, using: &random)])
+        }
+        return SecretBytes(copying: text)
     }
 
     private static func check(_ bytes: [UInt8]) throws(PasswordEntryError) -> Password {
-        guard let text = String(validating: bytes, as: UTF8.self), text.count >= Password.minimumCharacters,
-            let password = Password(bytes)
-        else {
+        guard characters(bytes) >= Password.minimumCharacters, let password = Password(bytes) else {
             throw PasswordEntryError(
                 "a password has \(Password.minimumCharacters) characters at least and \(Password.maximumSize) bytes at "
                     + "most; nothing was changed")
         }
         return password
     }
+
+    /// Unicode scalars of UTF-8: every byte that does not go on with one.
+    private static func characters(_ bytes: [UInt8]) -> Int { bytes.count { $0 & 0xC0 != 0x80 } }
 
     private static func readHidden(_ prompt: String) throws(PasswordEntryError) -> [UInt8] {
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
@@ -66,6 +77,7 @@ enum PasswordEntry {
         defer { tcsetattr(terminal, TCSAFLUSH, &shown) }
         _ = prompt.withCString { write(terminal, $0, strlen($0)) }
         var line: [UInt8] = []
+        line.reserveCapacity(Password.maximumSize + 1)
         var byte: UInt8 = 0
         while line.count <= Password.maximumSize {
             let count = read(terminal, &byte, 1)

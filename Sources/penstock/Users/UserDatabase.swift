@@ -1,3 +1,4 @@
+import Configuration
 import Foundation
 import LinuxIO
 import UserStore
@@ -35,24 +36,16 @@ func openUserDatabase(
     }
 }
 
-/// The file holds password hashes: nobody but its owner may read it, nor put another one in its place. SQLite gives its log files the
-/// permissions of the file itself.
+/// Looks at the place, and makes the file where there is none.
 private func checkUserDatabase(_ path: String, create: Bool) throws(UserDatabaseError) {
-    let folder = (path as NSString).deletingLastPathComponent
-    let place = folder.isEmpty ? "." : folder
-    guard let folderStatus = FileStatus(path: place) else {
-        throw UserDatabaseError(
-            "\(path): there is no folder \(place), or it cannot be read; make it: install -d -m 700 \(place)")
-    }
-    let stickyBit: UInt32 = 0o1000
-    guard folderStatus.mode & 0o022 == 0 || folderStatus.mode & stickyBit != 0 else {
-        throw UserDatabaseError(
-            "\(path): others can write to its folder (mode 0\(String(folderStatus.mode, radix: 8))); "
-                + "run: chmod go-w \(place)")
+    do throws(StorageFault) {
+        try inspectUserDatabase(path)
+    } catch {
+        throw UserDatabaseError("\(path): \(error.reason); \(error.remedy)")
     }
     if create {
         do throws(FileWriteError) {
-            try writeNewSecretFile(path, [])
+            return try writeNewSecretFile(path, [])
         } catch {
             switch error {
             case .exists: break
@@ -60,15 +53,7 @@ private func checkUserDatabase(_ path: String, create: Bool) throws(UserDatabase
             }
         }
     }
-    guard let status = FileStatus(path: path) else {
+    guard FileStatus(path: path) != nil else {
         throw UserDatabaseError("\(path): there is no such file; 'penstock user add' makes it with its first user")
-    }
-    guard status.isRegular else { throw UserDatabaseError("\(path): this is not a regular file") }
-    guard status.owner == 0 || status.owner == geteuid() else {
-        throw UserDatabaseError("\(path): the file belongs to another user (\(status.owner)); run: chown root \(path)")
-    }
-    guard status.mode & 0o077 == 0 else {
-        throw UserDatabaseError(
-            "\(path): others can read the file (mode 0\(String(status.mode, radix: 8))); run: chmod 600 \(path)")
     }
 }

@@ -64,7 +64,7 @@ case_reload_certificate_for_new_connections() {
     wait_until 10 "the client sees the new certificate" has_said client 'not issued by the authority' "$before"
     # A key that does not belong to the certificate is refused, too.
     sed -i 's|pki/new.crt|tls/server.crt|' "$testbed_dir/server.yaml"
-    reload server 'the configuration was not reloaded, and the former one stays: .*does not belong'
+    reload server "server.yaml:[0-9]+:[0-9]+: 'private-key-file' .*does not belong .*; name the two files"
     write_server_config
     reload server 'configuration reloaded'
     wait_for_tunnel

@@ -51,8 +51,8 @@ case_restart_with_a_secret_that_others_can_read_is_refused() {
     local code
     code=$(exit_code_of in_server timeout 10 "$penstock" server --config "$testbed_dir/server.yaml")
     chmod 600 "$testbed_dir/state/server-secret"
-    expect_equal "$code" 1 "the exit code"
-    expect_match "$(output)" 'others can read the file' "the message"
+    expect_equal "$code" 2 "the exit code"
+    expect_match "$(output)" "server.yaml:[0-9]+:[0-9]+: 'state-directory' .*others can read the file .*; run: chmod 600" "the message"
 }
 
 # After a restart the client is known by its token, where every other client has to prove its address.

@@ -105,6 +105,34 @@ case_users_two_kinds_required() {
     wait_for_tunnel
 }
 
+# A certificate, and besides a key or a password: what is enough comes in, and each part alone does not.
+case_users_alternatives_required() {
+    users_server '  require: [certificate, [key, password]]
+client-certificates: { demand: optional, ca-file: clients/ca.crt, crl-file: clients/ca.crl }'
+    client_authority
+    users_add alice "sesame opens" --key "$(cat "$testbed_dir/client.pub")"
+    start_server
+    users_certificate alice # with another key than hers
+    users_refused wrong-credentials 'wrong key, user name or password'
+    write_client_config client.yaml # the key
+    users_refused wrong-credentials 'wrong key, user name or password'
+    users_login alice "sesame opens" # the password
+    users_refused wrong-credentials 'wrong key, user name or password'
+    write_client_config client.yaml "" "login: { user: alice, password-file: password }" # both of them
+    users_refused wrong-credentials 'wrong key, user name or password'
+
+    write_client_config client.yaml
+    users_show_certificate alice # with the key
+    start_client
+    wait_for_tunnel
+    stop client
+    users_login alice "sesame opens"
+    users_show_certificate alice # with the password
+    start_client
+    wait_for_tunnel
+    expect_equal "$(lines_of server 'client connected .*user=alice')" 2 "logins of alice"
+}
+
 # A certificate that names a user logs that user in, and one that names nobody does not.
 case_users_by_certificate() {
     users_server 'client-certificates: { demand: optional, ca-file: clients/ca.crt, crl-file: clients/ca.crl }'

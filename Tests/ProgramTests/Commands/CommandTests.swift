@@ -1,5 +1,7 @@
 import ArgumentParser
+import Configuration
 import Logging
+import TestSupport
 import Testing
 
 @testable import penstock

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import PKI
+import TestSupport
 import Testing
 
 @testable import penstock
@@ -52,7 +54,6 @@ import Testing
     /// `config check` finds what the program would find at its start.
     @Test func certificatesThatDoNotFitAreFoundByTheCheck() throws {
         try run("init")
-        // The fixture's are no real ones.
         for file in ["server.crt", "server.key"] { try FileManager.default.removeItem(atPath: folder(file)) }
         try run("server", "a.test", "--output", folder("server"))
         try run("server", "a.test", "--output", folder("other"))
@@ -100,7 +101,10 @@ import Testing
         #expect(throws: RunError.self) { try run("list") }
     }
 
-    @Test(arguments: [["server"], ["server", "a b"], ["server", "1.2.3"], ["client"], ["revoke"], ["nothing"]])
+    @Test(arguments: [
+        ["server"], ["server", "a b"], ["server", "1.2.3"], ["client"], ["client", "Alice"], ["client", "-a"],
+        ["revoke"], ["nothing"],
+    ])
     func wrongUsage(arguments: [String]) {
         #expect(throws: (any Error).self) { try Penstock.parseAsRoot(["pki"] + arguments) }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Load
 import Primitives
 import Testing

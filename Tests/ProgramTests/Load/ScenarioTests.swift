@@ -1,5 +1,7 @@
+import Configuration
 import Load
 import Primitives
+import TestSupport
 import Testing
 
 @testable import penstock
@@ -53,7 +55,7 @@ import Testing
         (
             "duration: 1s\nworkloads:\n  - workload: download\n    flows: 1\n",
             "s.yaml:3:15: 'workloads[1].workload' is 'download'; "
-                + "expected one of bulk-up, bulk-down, bulk-both, requests, churn, idle, udp"
+                + "write one of bulk-up, bulk-down, bulk-both, requests, churn, idle, udp"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: requests\n    respons-size: 1KiB\n",
@@ -66,15 +68,15 @@ import Testing
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: requests\n    rate: 0\n",
-            "s.yaml:4:11: 'workloads[1].rate' is '0'; expected a number from 0.001 to 10000000"
+            "s.yaml:4:11: 'workloads[1].rate' is '0'; write a number from 0.001 to 10000000"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: churn\n    rate: 1e3\n",
-            "s.yaml:4:11: 'workloads[1].rate' is '1e3'; expected a number from 0.001 to 10000000"
+            "s.yaml:4:11: 'workloads[1].rate' is '1e3'; write a number from 0.001 to 10000000"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: requests\n    request-size: 200\n",
-            "s.yaml:4:19: 'workloads[1].request-size' is '200'; expected a size from 0B to 1GiB"
+            "s.yaml:4:19: 'workloads[1].request-size' is '200'; write a size from 0B to 1GiB"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: udp\n",
@@ -82,24 +84,24 @@ import Testing
         ),
         (
             "duration: 1s\nworkloads:\n  - { workload: udp, rate: 1, size: 31B, echo: no }\n",
-            "s.yaml:3:37: 'workloads[1].size' is '31B'; expected a size from 32B to 65507B\n"
-                + "s.yaml:3:48: 'workloads[1].echo' is 'no'; expected true or false"
+            "s.yaml:3:37: 'workloads[1].size' is '31B'; write a size from 32B to 65507B\n"
+                + "s.yaml:3:48: 'workloads[1].echo' is 'no'; write true or false"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: idle\n    flows: 0\n",
-            "s.yaml:4:12: 'workloads[1].flows' is '0'; expected a whole number from 1 to 1000000"
+            "s.yaml:4:12: 'workloads[1].flows' is '0'; write a whole number from 1 to 1000000"
         ),
         (
             "duration: 1s\nworkloads:\n  - workload: idle\n  - workload: idle\n",
-            "s.yaml:4:15: two workloads are named 'idle'; give each a 'name' of its own"
+            "s.yaml:4:15: 'workloads[2].name' is 'idle', as that of a workload before it; give each a 'name' of its own"
         ),
         (
             "duration: 1s\nworkloads:\n  - { workload: idle, flows: 600000 }\n  - { name: b, workload: idle, flows: 600000 }\n",
-            "s.yaml:3:3: all workloads together have more than 1000000 flows"
+            "s.yaml:3:3: 'workloads' has more than 1000000 flows in all entries; make 'flows' smaller"
         ),
         (
             "duration: soon\nworkloads: [{ workload: idle, duration: 1s }]",
-            "s.yaml:1:11: 'duration' is 'soon'; expected a time from 100ms to 720h, such as 30s"
+            "s.yaml:1:11: 'duration' is 'soon'; write a time from 100ms to 720h, such as 30s"
         ),
     ])
     func problemsNamePlaceKeyAndRemedy(_ text: String, _ expected: String) {
@@ -120,9 +122,10 @@ import Testing
 
     @Test func aMissingFileNamesTheExample() throws {
         let folder = try TemporaryFolder()
-        let text = problems(in: folder) { () throws(ConfigurationError) in _ = try Scenario.load(folder("none.yaml")) }
+        let error = #expect(throws: ConfigurationError.self) { try Scenario.load(folder("none.yaml")) }
         #expect(
-            text == "none.yaml: the configuration file cannot be read: there is no such file; "
+            error?.description == folder("none.yaml")
+                + ": the configuration file cannot be read: there is no such file; "
                 + "see 'penstock load example' for one to start from")
     }
 

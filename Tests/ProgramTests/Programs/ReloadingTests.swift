@@ -1,5 +1,7 @@
+import Configuration
 import Logging
 import Primitives
+import TestSupport
 import Testing
 
 @testable import penstock

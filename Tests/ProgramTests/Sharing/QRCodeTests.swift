@@ -1,10 +1,13 @@
+import Configuration
 import Testing
 
 @testable import penstock
 
 @Suite struct QRCodeTests {
+    private func code(_ text: String) -> QRCode? { Array(text.utf8).withUnsafeBytes { QRCode($0) } }
+
     @Test func itLooksLikeOne() throws {
-        let code = try #require(QRCode("penstock://v1#abc"))
+        let code = try #require(self.code("penstock://v1#abc"))
         #expect(code.width == 25)
         // The three finders, and the light frame inside each.
         for (column, row) in [(0, 0), (code.width - 7, 0), (0, code.width - 7)] {
@@ -15,7 +18,7 @@ import Testing
     }
 
     @Test func bothBackgrounds() throws {
-        let code = try #require(QRCode("penstock"))
+        let code = try #require(self.code("penstock"))
         let dark = code.lines(on: .dark)
         let light = code.lines(on: .light)
         let side = code.width + 2 * QRCode.quietZone
@@ -26,7 +29,7 @@ import Testing
     }
 
     @Test func lengths() throws {
-        #expect(try #require(QRCode(String(repeating: "a", count: AccessLink.maximumLength))).width == 177)
-        #expect(QRCode(String(repeating: "a", count: AccessLink.maximumLength + 1)) == nil)
+        #expect(try #require(code(String(repeating: "a", count: AccessLink.maximumLength))).width == 177)
+        #expect(code(String(repeating: "a", count: AccessLink.maximumLength + 1)) == nil)
     }
 }

@@ -1,7 +1,10 @@
+import Configuration
 import Foundation
 import GRDB
 import Primitives
 import Sealing
+import SimNet
+import TestSupport
 import Testing
 import Tunnel
 import UserStore
@@ -44,7 +47,7 @@ import Users
     {
         var wanted = UserLimits()
         limits(&wanted)
-        var numbers = MutationRandom(state: 1)
+        var numbers = SeededRandom(seed: 1)
         let hash = password.flatMap { Password($0.utf8) }.flatMap { PasswordHash($0, random: &numbers) }
         try store.add(UserName(text)!, password: hash, limits: wanted, now: 0)
     }

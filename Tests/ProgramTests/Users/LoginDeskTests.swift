@@ -1,7 +1,9 @@
+import Configuration
 import Foundation
 import Primitives
 import Sealing
 import Synchronization
+import TestSupport
 import Testing
 import UserStore
 import Users

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
 import GRDB
+import Sealing
+import TestSupport
 import Testing
 import UserStore
 import Users
@@ -154,8 +156,9 @@ import Users
     }
 
     @Test func passwordsThatAreMade() {
-        let made = (0..<100).map { _ in PasswordEntry.generated() }
+        let made = (0..<100).map { _ in PasswordEntry.generated().withBytes { String(decoding: $0, as: UTF8.self) } }
         #expect(Set(made).count == 100)
         #expect(made.allSatisfy { $0.count == 23 && Password($0.utf8) != nil })
+        #expect(made.allSatisfy { $0.split(separator: "-").map(\.count) == [5, 5, 5, 5] })
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +21,7 @@ struct ImportCommand: ParsableCommand {
         for file in imported.files {
             let path = "\(folder)/\(file.name)"
             do throws(FileWriteError) {
-                try writeNewSecretFile(path, Array(file.contents.utf8))
+                try writeNewSecretFile(path, file.contents)
             } catch {
                 switch error {
                 case .exists:

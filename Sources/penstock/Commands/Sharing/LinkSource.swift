@@ -1,5 +1,7 @@
 import ArgumentParser
+import Configuration
 import Foundation
+import Sealing
 
 /// Where a link comes from, for the commands that take one.
 ///
@@ -7,7 +9,7 @@ import Foundation
 /// history. Overwriting one's own arguments comes too late for both. So as an argument only a link without a secret is taken.
 struct LinkSource: ParsableArguments {
     /// Holds a link. Only the same user and root can see a process's environment.
-    static let variable = "PENSTOCK_LINK"
+    static let variable = EnvironmentSettings.linkVariable
 
     @Option(
         help: ArgumentHelp(
@@ -28,44 +30,42 @@ struct LinkSource: ParsableArguments {
 
     /// Reads the link; tells what is wrong and ends the program with its exit code.
     func read() throws(ExitCode) -> AccessLink {
+        var text = try text()
+        defer { SecretBytes.wipe(&text) }
+        let read: AccessLink
         do {
-            let read = try AccessLink(text())
-            if read.hasSecret, let link, link != "-" {
-                printError(
-                    "this link holds a secret, and arguments are seen by others (ps, the shell's history); pass it by "
-                        + "--link -, --link-file or \(Self.variable), and have a new one made")
-                throw ExitCode.validationFailure
-            }
-            return read
-        } catch let code as ExitCode {
-            throw code
+            read = try AccessLink(text)
         } catch {
             printError("\(error)")
             throw .badConfiguration
         }
+        if read.hasSecret, let link, link != "-" {
+            printError(
+                "this link holds a secret, and arguments are seen by others (ps, the shell's history); pass it by "
+                    + "--link -, --link-file or \(Self.variable), and have a new one made")
+            throw .validationFailure
+        }
+        return read
     }
 
-    private func text() throws -> String {
-        if let link, link != "-" { return link }
+    /// Arguments and variables are the system's memory: what stands there cannot be overwritten for good.
+    private func text() throws(ExitCode) -> [UInt8] {
+        if let link, link != "-" { return Array(link.utf8) }
         if link != nil {
-            let text = FileHandle.standardInput.readData(ofLength: 4 * AccessLink.maximumLength)
-            return String(decoding: text, as: UTF8.self)
+            return readStandardInput(limit: AccessLink.maximumInput)
         }
         if let linkFile {
-            do throws(FileReadError) {
-                return String(
-                    decoding: try readFile(linkFile, limit: 4 * AccessLink.maximumLength, for: .ownerOnly),
-                    as: UTF8.self)
+            do {
+                return try readFile(linkFile, limit: AccessLink.maximumInput, for: .ownerOnly)
             } catch {
-                let remedy = if case .exposed = error { "; run: chmod 600 \(linkFile)" } else { "" }
-                printError("\(linkFile): \(error)\(remedy)")
-                throw ExitCode.failure
+                printError("\(linkFile): \(error); \(error.remedy(path: linkFile))")
+                throw .failure
             }
         }
         guard let variableText else {
             printError("there is no link; give --link -, --link-file FILE, or set \(Self.variable)")
-            throw ExitCode.validationFailure
+            throw .validationFailure
         }
-        return variableText
+        return Array(variableText.utf8)
     }
 }

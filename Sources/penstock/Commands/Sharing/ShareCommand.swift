@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import LinuxIO
 import QuicTransport
@@ -48,13 +49,14 @@ struct ShareCommand: ParsableCommand {
         if newKey {
             let pair = KeyPair.generate(using: &random)
             publicKey = pair.publicKey.bytes
-            link.privateKey = decodeBase64(pair.privateKeyBase64)
+            link.key = pair
         }
         if generate { link.password = PasswordEntry.generated() }
-        let password = link.password.flatMap { Password($0.utf8) }
+        let password = link.password.flatMap { $0.withBytes { Password($0) } }
         let hash = try password.map { secret throws(ExitCode) in try hashed(secret) }
 
-        guard link.text.utf8.count <= AccessLink.maximumLength else {
+        let text = link.text
+        guard text.count <= AccessLink.maximumLength else {
             printError(
                 "the link would have more than \(AccessLink.maximumLength) characters; leave --ca-file out, and the client "
                     + "knows the server by its pin")
@@ -65,13 +67,15 @@ struct ShareCommand: ParsableCommand {
             if let publicKey { try store.change(name) { $0.keys.append(publicKey) } }
             if let hash { try store.setPassword(of: name, hash) }
         }
-        show(link)
+        show(text)
     }
 
-    private func show(_ link: AccessLink) {
-        print(link.text)
+    /// From here on the secret is the terminal's, where it was asked for.
+    private func show(_ link: SecretBytes) {
+        link.withBytes { FileHandle.standardOutput.write(Data($0)) }
+        print()
         guard picture.map({ $0 == .qr }) ?? (isatty(STDOUT_FILENO) == 1) else { return }
-        guard let code = QRCode(link.text) else { return printError("the link is too long for a QR code") }
+        guard let code = link.withBytes({ QRCode($0) }) else { return printError("the link is too long for a QR code") }
         print(code.lines(on: background).joined(separator: "\n"))
     }
 
@@ -91,19 +95,12 @@ struct ShareCommand: ParsableCommand {
             throw ValidationError("--server-name '\(printable(serverName))' is no host name.")
         }
         return AccessLink(
-            server: address, serverName: serverName, serverKey: configuration.key.publicKey.bytes,
+            server: address, serverName: serverName, serverKey: configuration.key.publicKey,
             trust: try trust(configuration), user: name)
     }
 
     private func trust(_ configuration: ServerConfiguration) throws -> AccessLink.Trust {
-        guard let caFile else {
-            do {
-                return .pin(try configuration.identity().pin)
-            } catch {
-                printError("\(configuration.certificate.path): \(error)")
-                throw ExitCode.failure
-            }
-        }
+        guard let caFile else { return .pin(configuration.identity.pin) }
         let contents: [UInt8]
         do {
             contents = try readFile(caFile, limit: 1 << 20)

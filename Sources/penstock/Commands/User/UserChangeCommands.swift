@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxIO
+import Sealing
 import UserStore
 import Users
 
@@ -22,11 +23,12 @@ struct UserAddCommand: ParsableCommand {
         if [password, stdin, generate].count(where: \.self) > 1 {
             throw ValidationError("Give one of --password, --stdin and --generate.")
         }
+        if Set(key).count < key.count { throw ValidationError("--key: give each key once.") }
     }
 
     func run() throws {
         let name = user.name
-        var generated: String?
+        var generated: SecretBytes?
         let secret: Password? = try password || stdin || generate ? newPassword(name, stdin, generate, &generated) : nil
         let hash = try secret.map { password throws(ExitCode) in try hashed(password) }
         var wanted = User(id: 0, name: name)
@@ -35,7 +37,7 @@ struct UserAddCommand: ParsableCommand {
             try store.add(
                 name, keys: key, password: hash, expires: wanted.expires, limits: wanted.limits, now: unixSeconds())
         }
-        if let generated { print("password: \(generated)") }
+        if let generated { show(generated) }
         if hash == nil && key.isEmpty {
             printError("'\(name)' has neither a key nor a password yet, and can log in by certificate alone")
         }
@@ -146,22 +148,29 @@ struct UserPasswordCommand: ParsableCommand {
 
     func run() throws {
         let name = user.name
-        var generated: String?
+        var generated: SecretBytes?
         let hash = delete ? nil : try hashed(try newPassword(name, stdin, generate, &generated))
         try store.withStore { store throws(UserStoreError) in try store.setPassword(of: name, hash) }
-        if let generated { print("password: \(generated)") }
+        if let generated { show(generated) }
     }
+}
+
+/// To the terminal, the one place where it is wanted as a text.
+private func show(_ password: SecretBytes) {
+    print("password: \(password.withBytes { String(decoding: $0, as: UTF8.self) })")
 }
 
 /// A password from where the options say; asked for at the terminal when they say nothing.
 private func newPassword(
-    _ name: UserName, _ stdin: Bool, _ generate: Bool, _ generated: inout String?
+    _ name: UserName, _ stdin: Bool, _ generate: Bool, _ generated: inout SecretBytes?
 ) throws -> Password {
     do throws(PasswordEntryError) {
         if generate {
             let text = PasswordEntry.generated()
             generated = text
-            guard let password = Password(text.utf8) else { preconditionFailure("made of letters and digits") }
+            guard let password = text.withBytes({ Password($0) }) else {
+                preconditionFailure("made of letters and digits")
+            }
             return password
         }
         return try stdin ? PasswordEntry.fromStandardInput() : PasswordEntry.ask(for: name.text)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import Users
 
@@ -51,7 +52,7 @@ struct UserLimitOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A destination that is allowed, and then no others: 203.0.113.0/24, '[2001:db8::/32]:443', example.org, "
-                + "'*.example.org:8000-8999', '*:443'. May be given many times; 'any' alone takes the list away.",
+                + ".example.org (it and all below it), '*.example.org:8000-8999', '*:443'. May be given many times; 'any' alone takes the list away.",
             valueName: "rule"))
     var allow: [String] = []
 

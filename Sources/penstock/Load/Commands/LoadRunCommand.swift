@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Foundation
 import LinuxIO
 import Load
@@ -131,7 +132,7 @@ extension Workload.Kind {
 }
 
 extension HostAndPort: ExpressibleByArgument {
-    init?(argument: String) {
+    package init?(argument: String) {
         guard case .value(let value) = SettingKind.hostAndPort.parse(argument) else { return nil }
         self = value
     }

@@ -1,3 +1,4 @@
+import Configuration
 import LinuxIO
 import Load
 import Logging
@@ -46,7 +47,7 @@ final class TunnelGroup {
     private func connect(to remote: Endpoint) {
         let now = MonotonicClock.now
         do {
-            let settings = try settings()
+            let settings = settings()
             sockets = try (0..<count).map { _ in
                 try TunnelSocket(
                     to: remote, mark: configuration.routes.mark, offload: configuration.quic.offload.offload,
@@ -58,7 +59,7 @@ final class TunnelGroup {
         }
     }
 
-    private func settings() throws(RunError) -> TunnelSettings {
+    private func settings() -> TunnelSettings {
         let trust: ServerTrust =
             switch configuration.trust {
             case .authority(let file): .authorities(pem: file.contents, serverName: configuration.serverName)
@@ -66,7 +67,7 @@ final class TunnelGroup {
             }
         var settings = TunnelSettings(
             trust: trust, serverKey: configuration.serverKey, keyPair: configuration.keyPair)
-        settings.identity = try configuration.identity()
+        settings.identity = configuration.identity
         settings.user = configuration.login
         settings.cipher = configuration.cipher.cipher
         settings.software = "penstock load \(penstockVersion)"

@@ -1,6 +1,6 @@
+import Configuration
 import Load
 import Primitives
-import Yams
 
 /// Workloads as a scenario file has them.
 enum Scenario {
@@ -19,8 +19,7 @@ enum Scenario {
     /// One workload of which each key was given on the command line.
     static func commandLine(_ options: [(key: String, value: String)]) throws(ConfigurationError) -> [WorkloadPlan] {
         let document = document("command line")
-        let pairs = options.map { (Node($0.key), Node($0.value, .implicit, .singleQuoted)) }
-        let section = ConfigurationSection(document, path: "", pairs: pairs, at: nil)
+        let section = ConfigurationSection(document, options: options)
         guard let plan = WorkloadPlan(section, duration: .seconds(10)), document.problems.isEmpty else {
             throw ConfigurationError(document.problems)
         }
@@ -40,7 +39,8 @@ enum Scenario {
             guard let plan = WorkloadPlan(section, duration: duration) else { continue }
             if plans.contains(where: { $0.name == plan.name }) {
                 section.refuse(
-                    section.has("name") ? "name" : "workload", "two workloads are named '\(plan.name)'",
+                    section.has("name") ? "name" : "workload",
+                    "'\(section.name("name"))' is '\(plan.name)', as that of a workload before it",
                     remedy: "give each a 'name' of its own")
             }
             plans.append(plan)
@@ -49,10 +49,14 @@ enum Scenario {
             root.refuse("workloads", "'workloads' has no entry", remedy: "add '- workload: requests' below it")
         }
         if plans.count > LoadPlan.maximumWorkloads {
-            root.refuse("workloads", "'workloads' has more than \(LoadPlan.maximumWorkloads) entries")
+            root.refuse(
+                "workloads", "'workloads' has more than \(LoadPlan.maximumWorkloads) entries",
+                remedy: "leave some out, or give one more flows")
         }
         if plans.reduce(0, { $0 + $1.workload.flows }) > LoadPlan.maximumFlows {
-            root.refuse("workloads", "all workloads together have more than \(LoadPlan.maximumFlows) flows")
+            root.refuse(
+                "workloads", "'workloads' has more than \(LoadPlan.maximumFlows) flows in all entries",
+                remedy: "make 'flows' smaller")
         }
         root.refuseUnknownKeys()
         guard document.problems.isEmpty else { throw ConfigurationError(document.problems) }

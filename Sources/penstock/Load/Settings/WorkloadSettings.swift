@@ -1,3 +1,4 @@
+import Configuration
 import Load
 import Primitives
 
