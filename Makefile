@@ -53,4 +53,4 @@ format: ## rewrite the sources in the committed format
 	$(SWIFT) format -i -r Sources Tests Benchmarks Fuzz Package.swift
 
 clean: ## remove what was built, and what the fuzzers have learnt
-	rm -rf .build .build-release Benchmarks/.build Fuzz/.build demo-output
+	rm -rf .build .build-test Benchmarks/.build Fuzz/.build demo-output
