@@ -38,6 +38,23 @@ import Users
 
     private static let key = Data(repeating: 1, count: 32).base64EncodedString()
 
+    private func complaint(_ arguments: String...) -> String {
+        do {
+            var command = try Penstock.parseAsRoot(["user"] + arguments + ["--database", database])
+            try command.run()
+            return ""
+        } catch {
+            return Penstock.message(for: error)
+        }
+    }
+
+    @Test func whatIsWrongWithAChangeIsSaid() throws {
+        try run("add", "anna", "--key", Self.key)
+        #expect(complaint("set", "anna", "--no-such-option").contains("Unknown option '--no-such-option'"))
+        #expect(complaint("set", "anna").contains("Nothing to set; 'penstock user set --help'"))
+        #expect(complaint("add", "bert", "--key", Self.key, "--key", Self.key).contains("give each key once"))
+    }
+
     @Test func aLife() throws {
         try run(
             "add", "anna", "--key", Self.key, "--generate", "--sessions", "2", "--flows", "300", "--half-open", "20",
@@ -77,10 +94,11 @@ import Users
         try run("add", "anna", "--generate")
         #expect(exitCode("add", "anna", "--generate") == .failure)
         #expect(exitCode("show", "bert") == .failure)
+        #expect(exitCode("set", "anna") == .validationFailure, "nothing to set")
         for wrong in [
             ["add", "Anna"], ["add", "a", "--sessions", "0"], ["add", "a", "--rate-up", "7kbit"],
             ["add", "a", "--rate-up", "fast"],
-            ["add", "a", "--allow", "192.0.2.1/24"], ["add", "a", "--allow", "any", "--allow", "*"], ["set", "anna"],
+            ["add", "a", "--allow", "192.0.2.1/24"], ["add", "a", "--allow", "any", "--allow", "*"],
             ["add", "a", "--expires", "soon"], ["add", "a", "--key", "AAAA"], ["add", "a", "--stdin", "--generate"],
             ["passwd", "anna", "--stdin", "--delete"], ["set", "anna", "--buffered-bytes", "1KiB"],
         ] {

@@ -58,11 +58,11 @@ struct UserSetCommand: ParsableCommand {
     var removeKey: [[UInt8]] = []
     @OptionGroup(title: "Limits") var limits: UserLimitOptions
 
-    func validate() throws {
-        if limits.isEmpty && addKey.isEmpty && removeKey.isEmpty { throw ValidationError("Nothing to set.") }
-    }
-
     func run() throws {
+        // Not in `validate`, which comes before an unknown option is told.
+        if limits.isEmpty && addKey.isEmpty && removeKey.isEmpty {
+            throw ValidationError("Nothing to set; 'penstock user set --help' lists what there is.")
+        }
         try store.withStore { store throws(UserStoreError) in
             try store.change(user.name) { user in
                 limits.apply(to: &user, now: unixSeconds())
