@@ -42,14 +42,9 @@ extension QuicConnection {
         carriesData = false
         let batch = fill(buffer, time: time)
         if let batch {
-            ngtcp2_conn_update_pkt_tx_time(native, time)
-            if carriesData {
-                let rate = pacingRate
-                pacer.sent(batch.count, rate: rate, now: latest)
-                // A rate that makes no sense is no reason to trap.
-                let ready = min(rate * Double(Self.readyTime.nanoseconds), Double(Self.mostReadyBytes))
-                readyBytes = max(Int(ready), Self.leastReadyBytes)
-            }
+            if carriesData { noteDeparture(batch.count) }
+        } else {
+            heldBack = isPaced ? .byPacer : schedule.waiting > 0 && !isWindowBlocked ? .byWindow : .byNothing
         }
         settleClose()
         if batch == nil, state == .closing { return farewellBatch(into: buffer) }
@@ -92,16 +87,6 @@ extension QuicConnection {
         return batch
     }
 
-    /// Bytes that may leave at once: what pacing lets go in a millisecond, as BBR has it (draft-cardwell-iccrg-bbr,
-    /// section 4.6.3), or in the time by which the other end may put off what arrives, but no less than the ten packets that are harmless anywhere (RFC 9002, section 7.7). ngtcp2 0.12
-    /// answers 64 KB for every rate, ten milliseconds of a line of 50 Mbit/s.
-    private var burst: Int {
-        let time = max(Self.burstTime, moderation)
-        let paced = nativeStatistics.pointee.pacing_rate * Double(time.nanoseconds)
-        let harmless = Self.harmlessPackets * ngtcp2_conn_get_path_max_tx_udp_payload_size(native)
-        return paced < Double(Self.maximumBatchBytes) ? max(Int(paced), harmless) : Self.maximumBatchBytes
-    }
-
     /// One packet, filled from as many streams and datagrams as fit.
     /// - Returns: its size; 0 when nothing can or need be sent.
     private func writePacket(at destination: UnsafeMutableRawPointer, capacity: Int, time: UInt64) -> Int {
@@ -117,9 +102,7 @@ extension QuicConnection {
             case let stream?:
                 result = writeStream(stream, bytes, capacity, path, time)
             case nil:
-                result = ngtcp2_conn_writev_stream(
-                    native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0,
-                    time)
+                result = writeControl(bytes, capacity, path, time)
                 if result < 0 { fail(Int32(truncatingIfNeeded: result)) }
                 return max(result, 0)
             }
@@ -131,17 +114,23 @@ extension QuicConnection {
         }
     }
 
-    /// Bytes a nanosecond.
-    private var pacingRate: Double {
-        let path = nativeStatistics
-        if path.pointee.pacing_rate > 0 {
-            let hasQueue = Pacer.hasStandingQueue(
-                smoothed: .nanoseconds(Int64(clamping: path.pointee.smoothed_rtt)),
-                minimum: .nanoseconds(Int64(clamping: path.pointee.min_rtt)))
-            return path.pointee.pacing_rate * (hasQueue ? Pacer.drainGain : 1)
+    /// Writes what is neither a stream's nor a datagram's: acknowledgements, windows, lost frames again.
+    ///
+    /// A write without a stream while the window has room means to ngtcp2 that the application has nothing to send, so it
+    /// takes what is in flight for no sample of the path (draft-cheng-iccrg-delivery-rate-estimation, section 3.4). Said
+    /// whenever the pacer held something back, it kept BBR in its start for as long as a transfer took. What waits is
+    /// therefore offered, as a datagram that no packet has room for: the one write that says so and takes nothing.
+    private func writeControl(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
+    ) -> Int {
+        if isPaced, !losesWithoutCongestion, peerDatagramLimit >= capacity + Self.datagramFrameOverhead {
+            vectors[0] = ngtcp2_vec(base: bytes, len: capacity)
+            return ngtcp2_conn_writev_datagram(
+                native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE), 0, vectors, 1,
+                time)
         }
-        guard path.pointee.smoothed_rtt > 0 else { return 0 }
-        return Double(path.pointee.cwnd) / Double(path.pointee.smoothed_rtt) * Pacer.headroom
+        return ngtcp2_conn_writev_stream(
+            native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_STREAM_FLAG_NONE), -1, nil, 0, time)
     }
 
     /// Whose turn it is. Datagrams need no window, so they go on where streams must wait for it.

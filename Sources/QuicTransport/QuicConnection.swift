@@ -92,6 +92,7 @@ public final class QuicConnection {
     @exclusivity(unchecked) public internal(set) var readyBytes = QuicConnection.leastReadyBytes
     /// The pacer has held back what waits to be sent.
     @exclusivity(unchecked) var isPaced = false
+    @exclusivity(unchecked) var heldBack = HeldBack.byNothing
     /// The batch just written has more in it than acknowledgements.
     @exclusivity(unchecked) var carriesData = false
 
@@ -353,13 +354,23 @@ extension QuicConnection {
 
     /// The largest datagram that `sendDatagram` can send now, in bytes; 0 when the peer takes none.
     public var maximumDatagramSize: Int {
-        guard state == .established, let peer = ngtcp2_conn_get_remote_transport_params(native) else { return 0 }
-        let limit = Int(clamping: peer.pointee.max_datagram_frame_size)
-        // Short header with connection ID and packet number, authentication tag, frame type and length.
-        let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + 3
-        let room = min(limit - 3, ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead)
+        guard state == .established else { return 0 }
+        // Short header with connection ID and packet number, authentication tag, and the frame.
+        let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + Self.datagramFrameOverhead
+        let room = min(
+            peerDatagramLimit - Self.datagramFrameOverhead,
+            ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead)
         return min(max(room, 0), DatagramQueue.maximumDatagram)
     }
+
+    /// Bytes of the largest DATAGRAM frame that the peer takes (RFC 9221, section 3); 0 when it takes none.
+    var peerDatagramLimit: Int {
+        guard let peer = ngtcp2_conn_get_remote_transport_params(native) else { return 0 }
+        return Int(clamping: peer.pointee.max_datagram_frame_size)
+    }
+
+    /// Bytes of a DATAGRAM frame besides what it carries: its type and, for up to 16 383 bytes, its length.
+    static let datagramFrameOverhead = 3
 
     public var statistics: ConnectionStatistics {
         var result = counters
