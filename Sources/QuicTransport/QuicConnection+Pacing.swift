@@ -40,7 +40,10 @@ extension QuicConnection {
     /// Bytes a nanosecond.
     private var pacingRate: Double {
         let path = nativeStatistics
-        if path.pointee.pacing_rate > 0 { return path.pointee.pacing_rate * (hasStandingQueue ? Pacer.drainGain : 1) }
+        if path.pointee.pacing_rate > 0 {
+            if hasStandingQueue { return path.pointee.pacing_rate * Pacer.drainGain }
+            return path.pointee.pacing_rate * (losesWithoutCongestion && pacer.knowsPath ? Pacer.lossyGain : 1)
+        }
         guard path.pointee.smoothed_rtt > 0 else { return 0 }
         return Double(path.pointee.cwnd) / Double(path.pointee.smoothed_rtt) * Pacer.headroom
     }
