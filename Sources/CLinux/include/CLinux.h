@@ -194,3 +194,9 @@ int clinux_drop_capabilities(void);
 void clinux_name_thread(const char *name);
 /// Processors that this process may use, at least one.
 unsigned clinux_processor_count(void);
+
+// MARK: Memory (memory.c)
+
+/// Takes the pages of code and constants out of this process's memory; each comes back from its file when it is next used.
+/// How many bytes of address space that was, for all of the program and its libraries.
+size_t clinux_release_program_pages(void);

@@ -250,6 +250,7 @@ final class ClientProgram {
             case .connected(let software):
                 locator.connected()
                 logger.info("connected", metadata: ["server": "\(configuration.server)", "software": "\(software)"])
+                releaseProgramPages()
             case .moved:
                 sockets.forgetFormer()
                 logger.info("moved", metadata: ["to": "\(uplink?.route?.text ?? "?")"])

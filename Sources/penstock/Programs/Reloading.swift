@@ -1,4 +1,5 @@
 import Configuration
+import LinuxIO
 import Logging
 
 /// Reads a running program's configuration anew, tells what has changed, and keeps what now holds.
@@ -18,6 +19,7 @@ final class Reloading<Configuration: ConfigurationFile> {
     /// Reads the file. Where anything in it is wrong, or `apply` throws, nothing of it is taken over; the log says why.
     /// - Parameter apply: takes the new configuration over; it is called only when something has changed.
     func reload(_ logger: Logger, apply: (Configuration) throws -> Void) {
+        defer { releaseProgramPages() }
         let new: LoadedConfiguration<Configuration>
         do {
             new = try loaded.reloaded()

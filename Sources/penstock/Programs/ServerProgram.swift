@@ -159,6 +159,7 @@ final class ServerProgram {
                 "offload": "\(sockets[0].usesSegmentation ? "on" : "off")",
             ])
         for warning in socketBufferWarnings(sockets[0]) { logger.warning("\(warning)") }
+        releaseProgramPages()
         first.run()
         for thread in threads { thread.join() }
         desk?.stop()
