@@ -18,7 +18,8 @@ extension CertificateAuthority {
     /// The list of what this authority has revoked: an X.509 CRL of version 2 (RFC 5280, section 5).
     ///
     /// It names the end of the authority itself as the time of the next list. Servers read the list from a file that every
-    /// revocation writes anew, so its age says nothing.
+    /// revocation writes anew, so its age says nothing. It is valid from a little before, as certificates are: a server whose clock
+    /// is behind, if only by the milliseconds that the seconds of `time` are, would refuse it.
     /// - Parameter number: grows with each list (section 5.2.3).
     public func revocationList(
         _ revocations: [Revocation], number: Int, now: Date
@@ -27,7 +28,8 @@ extension CertificateAuthority {
             let list = CertificateListBody(
                 issuer: certificate.subject,
                 keyIdentifier: SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier,
-                thisUpdate: try ListTime(now), nextUpdate: try ListTime(certificate.notValidAfter),
+                thisUpdate: try ListTime(now - Self.clockTolerance),
+                nextUpdate: try ListTime(certificate.notValidAfter),
                 entries: try revocations.map { .init(serial: $0.serial, date: try ListTime($0.date)) }, number: number)
             var bodySerializer = DER.Serializer()
             try bodySerializer.serialize(list)

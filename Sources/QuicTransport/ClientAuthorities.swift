@@ -16,7 +16,8 @@ public enum ClientAuthoritiesError: Error, Equatable, CustomStringConvertible {
         case .noAuthorities: "the file of authorities contains no certificate"
         case .unreadableRevocationList(let detail): "the revocation list is not a readable PEM list (\(detail))"
         case .noRevocationList: "the file of revocation lists contains none"
-        case .foreignRevocationList: "the revocation list was not signed by one of the authorities"
+        case .foreignRevocationList:
+            "the revocation list was not signed by one of the authorities, or its date is in the future"
         case .library(let detail): "GnuTLS cannot use the authorities (\(detail))"
         }
     }

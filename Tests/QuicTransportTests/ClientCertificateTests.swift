@@ -47,6 +47,20 @@ import Testing
         #expect(pair.client.peerCertificate == nil)
     }
 
+    /// A list comes from another machine, whose clock may be ahead; at the same one the seconds of a file's time may be behind.
+    @Test func aRevocationListOfAClockThatIsAhead() throws {
+        for ahead in [0.0, 1, 240] {
+            _ = try ClientAuthorities(
+                demand: .required, authoritiesPEM: authority.certificate,
+                revocationListPEM: authority.revocationList(ahead: ahead))
+        }
+        #expect(throws: ClientAuthoritiesError.foreignRevocationList) {
+            _ = try ClientAuthorities(
+                demand: .required, authoritiesPEM: authority.certificate,
+                revocationListPEM: authority.revocationList(ahead: 3_600))
+        }
+    }
+
     @Test func whereNobodyAsksNothingIsShown() throws {
         let pair = try pair(nil, authority.client("alice").identity)
         #expect(pair.serverSide.isEstablished)

@@ -34,8 +34,11 @@ public final class TestAuthority {
 
     public func revoke(_ serial: SerialNumber) { revoked.append(Revocation(serial: serial, date: Date())) }
 
-    public var revocationList: [UInt8] {
-        get throws { Array(try authority.revocationList(revoked, number: 1, now: Date()).pem.utf8) }
+    public var revocationList: [UInt8] { get throws { try revocationList(ahead: 0) } }
+
+    /// - Parameter ahead: by so many seconds the authority's clock is.
+    public func revocationList(ahead: TimeInterval) throws -> [UInt8] {
+        Array(try authority.revocationList(revoked, number: 1, now: Date(timeIntervalSinceNow: ahead)).pem.utf8)
     }
 
     /// With the revocations so far.
