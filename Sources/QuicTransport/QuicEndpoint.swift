@@ -7,8 +7,11 @@ public final class QuicEndpoint {
     public struct Limits: Sendable {
         /// Connections at once, those in the handshake included.
         public var connections = 1024
-        /// Handshakes at once. From half of it on, a client must prove its address by a Retry first.
+        /// Handshakes at once.
         public var handshakes = 256
+        /// From so many handshakes on, a client must prove its address by a Retry first. Less than what its owner keeps of
+        /// clients that have not logged in: addresses that nobody has proved are not to send honest ones away.
+        public var retryFrom = 128
         /// Demand that proof always.
         public var alwaysRetry = false
         /// Stateless answers that wait to be sent; what comes on top is dropped.
@@ -169,7 +172,7 @@ public final class QuicEndpoint {
         }
         switch tokens.check(arrival, now: now) {
         case .none:
-            if limits.alwaysRetry || router.handshakes >= (limits.handshakes + 1) / 2 {
+            if limits.alwaysRetry || router.handshakes >= limits.retryFrom {
                 demandProof(arrival, now: now)
                 return nil
             }

@@ -103,20 +103,103 @@ import Testing
         #expect(pair.endpoint.counters.refused == 3)
     }
 
-    @Test func handshakeLimitAndRetryFromHalfOfIt() throws {
-        var options = Pair.Options()
-        options.limits.handshakes = 4
-        let pair = try Pair(options)
-        try pair.connect()
-        #expect(pair.endpoint.handshakesInProgress == 0)
-        for index in 0..<6 {
+    /// Starts as many clients that are never heard of again.
+    private static func addSilentClients(_ count: Int, to pair: Pair) throws {
+        for index in 0..<count {
             var options = pair.options
             options.seed = UInt64(100 + index)
             let client = try Pair.makeClient(options, pool: pair.pool, local: Pair.localAddress, now: pair.now)
             pair.drain(client) { pair.deliverToServer($0) }
         }
+    }
+
+    @Test func retryUnderLoad() throws {
+        var options = Pair.Options()
+        options.limits.handshakes = 4
+        options.limits.retryFrom = 2
+        let pair = try Pair(options)
+        try Self.addSilentClients(6, to: pair)
         #expect(pair.endpoint.handshakesInProgress == 2)
         #expect(pair.endpoint.counters.retriesSent == 4)
+        // Who answers its Retry gets in, and carries bytes.
+        #expect(pair.run { $0.clientSide.isEstablished })
+        #expect(pair.endpoint.counters.retriesSent == 5 && pair.endpoint.counters.refused == 0)
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send([1, 2], on: stream, pair.client)
+        pair.flush()
+        #expect(pair.run { $0.serverSide.received[stream.id] == [1, 2] })
+    }
+
+    @Test func handshakeLimit() throws {
+        var options = Pair.Options()
+        options.limits.handshakes = 4
+        let pair = try Pair(options)
+        try Self.addSilentClients(6, to: pair)
+        #expect(pair.endpoint.handshakesInProgress == 4)
+        #expect(pair.endpoint.counters.refused == 2 && pair.endpoint.counters.retriesSent == 0)
+    }
+
+    /// A token that came with a Retry is good for `AddressTokens.retryLifetime`, which is for the round trip alone.
+    @Test func lateAnswersToARetryAreRefused() throws {
+        var options = Pair.Options()
+        options.limits.alwaysRetry = true
+        options.client.handshakeTimeout = .seconds(60)
+        let pair = try Pair(options)
+        #expect(pair.run { $0.endpoint.counters.retriesSent == 1 })
+        pair.up.isCut = true
+        pair.run(for: AddressTokens.retryLifetime + .seconds(1))
+        pair.up.isCut = false
+        pair.run(for: .seconds(40)) { $0.endpoint.counters.badTokens > 0 }
+        #expect(pair.endpoint.counters.badTokens > 0 && pair.endpoint.counters.accepted == 0)
+    }
+
+    /// RFC 9000, sections 10.3 and 14.1: what answers a stranger is shorter than what he sent, so that two servers that
+    /// hear each other fall silent, and nobody uses one against a third.
+    @Test func answersToStrangersAreShort() throws {
+        let pair = try Pair()
+        var answers: [Int] = []
+        for count in 0...1_500 {
+            var bytes = Pair.pattern(count, seed: UInt64(count))
+            if count > 0 { bytes[0] = 0x40 | bytes[0] & 0x3F }
+            pair.deliverToServer(bytes)
+            for answer in pair.takeAnswers() {
+                #expect(answer.count < count)
+                answers.append(answer.count)
+                let before = pair.endpoint.counters.statelessResetsSent
+                // Another server's answer to it, and so on.
+                var ping = answer
+                var rounds = 0
+                while rounds < 100 {
+                    pair.deliverToServer(ping)
+                    guard let next = pair.takeAnswers().first else { break }
+                    ping = next
+                    rounds += 1
+                }
+                #expect(pair.endpoint.counters.statelessResetsSent - before == rounds && rounds < 100)
+            }
+        }
+        #expect(answers.count > 1_000 && answers.allSatisfy { (21...43).contains($0) })
+    }
+
+    /// RFC 9000, section 5.2.2: no answer to another version in a datagram too small to begin with.
+    @Test(arguments: [(1_199, 0), (1_200, 1)])
+    func versionsAreNegotiatedForFullFirstPacketsOnly(count: Int, answers: Int) throws {
+        let pair = try Pair()
+        var bytes = [UInt8](repeating: 0, count: count)
+        bytes.replaceSubrange(0..<6, with: [0xC0, 0x1A, 0x2A, 0x3A, 0x4A, 8])
+        pair.deliverToServer(bytes)
+        #expect(pair.endpoint.counters.versionNegotiationsSent == answers)
+        #expect(pair.endpoint.counters.ignored == 1 - answers)
+        #expect(pair.takeAnswers().allSatisfy { $0.count < count / 3 })
+    }
+
+    @Test func answersThatWaitAreBounded() throws {
+        let pair = try Pair()
+        for index in 0..<70 {
+            pair.deliverToServer([0x40] + Pair.pattern(99, seed: UInt64(index)))
+            #expect(pair.endpoint.counters.answersDropped == max(index + 1 - 64, 0))
+        }
+        #expect(pair.takeAnswers().count == 64)
     }
 
     @Test func refusedClientLearnsIt() throws {

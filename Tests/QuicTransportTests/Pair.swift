@@ -107,9 +107,7 @@ final class Pair {
     func flush() {
         batches(of: client) { self.up.send($0, ecn: $1, now: self.now) }
         while let event = client.nextEvent() { clientSide.events.append(event) }
-        while let batch = endpoint.nextStatelessDatagram(into: buffer) {
-            down.send(Array(buffer[..<batch.count]), now: now)
-        }
+        for answer in takeAnswers() { down.send(answer, now: now) }
         for connection in endpoint.connections {
             batches(of: connection) { self.down.send($0, ecn: $1, now: self.now) }
             while let event = connection.nextEvent() { if connection === server { serverSide.events.append(event) } }
@@ -119,6 +117,13 @@ final class Pair {
 
     func drain(_ connection: QuicConnection, _ send: ([UInt8]) -> Void) {
         batches(of: connection) { bytes, _ in send(bytes) }
+    }
+
+    /// What the server answers strangers.
+    func takeAnswers() -> [[UInt8]] {
+        var answers: [[UInt8]] = []
+        while let batch = endpoint.nextStatelessDatagram(into: buffer) { answers.append(Array(buffer[..<batch.count])) }
+        return answers
     }
 
     private func batches(of connection: QuicConnection, _ send: (_ bytes: [UInt8], _ ecn: UInt8) -> Void) {
