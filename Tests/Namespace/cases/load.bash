@@ -74,7 +74,6 @@ case_load_quic_datagrams() {
     load_holds quic-udp '.workloads[0].datagrams | .sent == 4000 and .lost < 40 and .duplicated == 0'
     load in_client quic-udp-sink "${way[@]}" --rate 2000 --echo false
     load_holds quic-udp-sink '.workloads[0].datagrams | .sent == 4000 and .received > 3900'
-    # Larger than a packet: on the stream. The target's own answers are never fragmented, so it only counts.
     # Larger than a packet there and back: the target's answers leave in fragments.
     load in_client quic-udp-large "${way[@]}" --rate 100 --size 8000B
     load_holds quic-udp-large "$all_good"

@@ -33,11 +33,11 @@ case_loops_share_a_port() {
     tail -n 1 "$testbed_dir/server.log" | grep -q 'info server: stopped' || fail "the server did not end in order"
 }
 
-# A client that comes from another address still reaches its loop: of three, chance alone would lose it two times of three.
+# A client that comes from another address still reaches its loop: of eight, chance alone would lose it seven times of eight.
 case_loops_follow_a_client_that_moves() {
     trap 'restore_first_uplink; restore_loops' EXIT
     stop server
-    write_server_config 'loops: 3'
+    write_server_config 'loops: 8'
     start_server
     stop client
     start_client
