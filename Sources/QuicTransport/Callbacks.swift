@@ -35,6 +35,12 @@ extension QuicConnection {
                 return 0
             }
         }
+        callbacks.lost_datagram = { _, _, user in
+            withConnection(user) {
+                $0.counters.datagramsLost += 1
+                return 0
+            }
+        }
         return callbacks
     }
 

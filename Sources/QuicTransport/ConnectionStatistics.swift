@@ -19,6 +19,8 @@ public struct ConnectionStatistics: Equatable, Sendable {
     public var bytesReceived = 0
     /// Lost packets that carried stream data; a packet with data of two streams counts twice.
     public var lostPackets = 0
+    /// Of the packets sent, those that the peer says a router has marked as having met congestion (ECN CE, RFC 3168).
+    public var congestionMarks = 0
 
     /// Changes of the path: begun by this client, or followed by this server.
     public var migrations = 0
@@ -44,6 +46,8 @@ public struct ConnectionStatistics: Equatable, Sendable {
     public var streamsOpen = 0
     public var streamsOpened = 0
     public var datagramsSent = 0
+    /// Datagrams that left and were found lost; nobody sends them again.
+    public var datagramsLost = 0
     public var datagramsReceived = 0
     /// Datagrams that did not leave: the queue was full, or they were larger than a packet.
     public var datagramsDropped = 0
@@ -59,6 +63,7 @@ extension ConnectionStatistics {
         packetsReceived += other.packetsReceived
         bytesReceived += other.bytesReceived
         lostPackets += other.lostPackets
+        congestionMarks += other.congestionMarks
         migrations += other.migrations
         pathsValidated += other.pathsValidated
         pathsFailed += other.pathsFailed
@@ -72,6 +77,7 @@ extension ConnectionStatistics {
         streamsOpen += other.streamsOpen
         streamsOpened += other.streamsOpened
         datagramsSent += other.datagramsSent
+        datagramsLost += other.datagramsLost
         datagramsReceived += other.datagramsReceived
         datagramsDropped += other.datagramsDropped
     }

@@ -16,10 +16,6 @@ struct Pacer {
     /// The part of congestion control's rate that is used while there is a standing queue. Probing for more still works: BBR
     /// sends a quarter more then.
     static let drainGain = 0.92
-    /// As much more than congestion control's rate is used while packets are lost and none has to wait. BBR ends its own probing
-    /// at the first losses then, so that a rate which was too low from the start on would remain so. What is too much shows as
-    /// a queue.
-    static let lossyGain = 1.1
     /// A queue at least so long stands, whatever the round trip: less is the noise of a processor that has other work.
     static let shortestQueue = Interval.milliseconds(10)
 

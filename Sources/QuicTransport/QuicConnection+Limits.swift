@@ -13,12 +13,18 @@ extension QuicConnection {
                 exceeded("too many PATH_CHALLENGE, NEW_CONNECTION_ID or RETIRE_CONNECTION_ID frames")
             }
         }
+        // No more than were sent, whatever the peer says.
+        let marks = min(Int(clamping: cngtcp2_take_congestion_marks()), counters.packetsSent)
+        if marks > counters.congestionMarks {
+            counters.congestionMarks = marks
+            markedAt = latest
+        }
         if memory.pointee.used > settings.libraryMemoryLimit {
             exceeded("too much memory for what came out of order")
         }
     }
 
-    private func exceeded(_ what: String) {
+    func exceeded(_ what: String) {
         if pendingClose == nil { counters.limitsExceeded = 1 }
         request(.application(code: settings.limitErrorCode), message: what, reason: .limitExceeded(what))
     }

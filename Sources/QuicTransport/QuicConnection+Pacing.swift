@@ -16,8 +16,23 @@ extension QuicConnection {
     /// Round trips for which a path that has lost something is one that loses.
     private static let lossMemory: Int64 = 4
 
-    /// Counts a batch with more in it than acknowledgements against the rate of the path.
+    /// Asks ngtcp2 what it knows of the path.
+    func readNativeStatistics() {
+        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        guard nativeStatistics.pointee.min_rtt != .max else {
+            // It has begun anew: this is another path, or one on which nothing has arrived for long.
+            if pacer.knowsPath { pacer = Pacer() }
+            lossyProbe = LossyProbe()
+            shortestRTT = RecentMinimum()
+            return
+        }
+        shortestRTT.note(nativeStatistics.pointee.latest_rtt, now: latest)
+    }
+
+    /// Counts what a batch has brought on its way against the rate of the path: new bytes and those that were lost before, not
+    /// acknowledgements.
     func noteDeparture(_ count: Int) {
+        guard count > 0 else { return }
         pacer.note(requested: nativeStatistics.pointee.pacing_rate)
         let rate = pacingRate
         pacer.sent(count, rate: rate, credit: credit, now: latest)
@@ -41,11 +56,20 @@ extension QuicConnection {
     private var pacingRate: Double {
         let path = nativeStatistics
         if path.pointee.pacing_rate > 0 {
-            if hasStandingQueue { return path.pointee.pacing_rate * Pacer.drainGain }
-            return path.pointee.pacing_rate * (losesWithoutCongestion && pacer.knowsPath ? Pacer.lossyGain : 1)
+            return path.pointee.pacing_rate * gain
         }
         guard path.pointee.smoothed_rtt > 0 else { return 0 }
         return Double(path.pointee.cwnd) / Double(path.pointee.smoothed_rtt) * Pacer.headroom
+    }
+
+    /// What congestion control's rate is multiplied with.
+    private var gain: Double {
+        let hasQueue = hasStandingQueue
+        guard pacer.knowsPath, hasQueue || losesWithoutCongestion else { return hasQueue ? Pacer.drainGain : 1 }
+        let more = lossyProbe.gain(
+            delivered: Double(nativeStatistics.pointee.delivery_rate_sec), hasQueue: hasQueue, roundTrip: smoothedRTT,
+            now: latest)
+        return hasQueue ? Pacer.drainGain : more
     }
 
     /// How much of the time before this batch counts as its own: what the pacer itself held back comes late by as much as this
@@ -67,12 +91,14 @@ extension QuicConnection {
         let start = nativeStatistics.pointee.congestion_recovery_start_ts
         // Cubic and Reno, which have no rate, would no longer grow.
         guard nativeStatistics.pointee.pacing_rate > 0, start != .max, !hasStandingQueue else { return false }
-        return latest - Instant(nanoseconds: start) < smoothedRTT * Self.lossMemory
+        let memory = smoothedRTT * Self.lossMemory
+        // A mark is no loss: it says that there is a queue, however short (RFC 9002, section 7.1).
+        if let markedAt, latest - markedAt < memory { return false }
+        return latest - Instant(nanoseconds: start) < memory
     }
 
-    private var hasStandingQueue: Bool {
-        Pacer.hasStandingQueue(
-            smoothed: smoothedRTT, minimum: .nanoseconds(Int64(clamping: nativeStatistics.pointee.min_rtt)))
+    var hasStandingQueue: Bool {
+        Pacer.hasStandingQueue(smoothed: smoothedRTT, minimum: .nanoseconds(Int64(clamping: shortestRTT.value)))
     }
 
     private var smoothedRTT: Interval { .nanoseconds(Int64(clamping: nativeStatistics.pointee.smoothed_rtt)) }

@@ -87,6 +87,9 @@ extension QuicConnection {
         case NGTCP2_ERR_DROP_CONN, NGTCP2_ERR_RETRY:
             // Only a server gets these, for a first packet that is no proper start.
             vanish(.protocolError("the first packet does not start a handshake"))
+        case NGTCP2_ERR_INTERNAL where state == .established:
+            // The library's limit on the pieces of a stream that wait for what is missing before them: some thousand.
+            exceeded("too many gaps in a stream")
         default:
             fail(result)
         }

@@ -34,15 +34,16 @@ extension QuicConnection {
         if held.count > 0 { return heldBatch(into: buffer) }
         datagrams.dropLate(now: latest)
         if datagrams.isEmpty { schedule.rest(datagramTurn) }
-        ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+        readNativeStatistics()
         // Bytes in flight lie in the pool until they are acknowledged. More of them could leave none for others, who would
         // have to be reset; the acknowledgements that let go on come by themselves.
         isWindowBlocked = pool.isShort && nativeStatistics.pointee.bytes_in_flight > Self.alwaysInFlight
         isPaced = schedule.waiting > 0 && !pacer.allows(latest)
-        carriesData = false
+        let inFlight = nativeStatistics.pointee.bytes_in_flight
         let batch = fill(buffer, time: time)
-        if let batch {
-            if carriesData { noteDeparture(batch.count) }
+        if batch != nil {
+            ngtcp2_conn_get_conn_stat(native, nativeStatistics)
+            noteDeparture(Int(clamping: nativeStatistics.pointee.bytes_in_flight) - Int(clamping: inFlight))
         } else {
             heldBack = isPaced ? .byPacer : schedule.waiting > 0 && !isWindowBlocked ? .byWindow : .byNothing
         }
@@ -119,11 +120,14 @@ extension QuicConnection {
     /// A write without a stream while the window has room means to ngtcp2 that the application has nothing to send, so it
     /// takes what is in flight for no sample of the path (draft-cheng-iccrg-delivery-rate-estimation, section 3.4). Said
     /// whenever the pacer held something back, it kept BBR in its start for as long as a transfer took. What waits is
-    /// therefore offered, as a datagram that no packet has room for: the one write that says so and takes nothing.
+    /// therefore offered, as a datagram that no packet has room for: the one write that says so and takes nothing. Not so when
+    /// nothing has been heard for a probe timeout: only a plain write puts what was lost into the probe (RFC 9002, section 6.2.4).
     private func writeControl(
         _ bytes: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ path: UnsafeMutablePointer<ngtcp2_path>, _ time: UInt64
     ) -> Int {
-        if isPaced, !losesWithoutCongestion, peerDatagramLimit >= capacity + Self.datagramFrameOverhead {
+        if isPaced, !losesWithoutCongestion, nativeStatistics.pointee.pto_count == 0,
+            peerDatagramLimit >= capacity + Self.datagramFrameOverhead
+        {
             vectors[0] = ngtcp2_vec(base: bytes, len: capacity)
             return ngtcp2_conn_writev_datagram(
                 native, path, packetInfo, bytes, capacity, nil, UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_NONE), 0, vectors, 1,
@@ -147,6 +151,11 @@ extension QuicConnection {
     ) -> Int {
         // No packet takes more than its own size, so a stream gets one packet's worth a turn.
         let offer = stream.queue.unreadRegions(limit: capacity, into: regions)
+        // ngtcp2 does not say that the window of the whole connection is used up, so the turn would never end.
+        if offer.bytes > 0, ngtcp2_conn_get_max_data_left(native) == 0 {
+            isWindowBlocked = true
+            return Int(NGTCP2_ERR_WRITE_MORE)
+        }
         for index in 0..<offer.count {
             let region = regions[index]
             vectors[index] = ngtcp2_vec(
@@ -162,12 +171,8 @@ extension QuicConnection {
         if taken >= 0 { noteTaken(stream, taken, finished: finishes && taken == offer.bytes) }
         switch result {
         case Int(NGTCP2_ERR_STREAM_DATA_BLOCKED):
-            if ngtcp2_conn_get_max_stream_data_left(native, stream.id.rawValue) == 0 {
-                stream.isBlocked = true
-                schedule.remove(stream)
-            } else {
-                isWindowBlocked = true
-            }
+            stream.isBlocked = true
+            schedule.remove(stream)
             return Int(NGTCP2_ERR_WRITE_MORE)
         case Int(NGTCP2_ERR_STREAM_SHUT_WR), Int(NGTCP2_ERR_STREAM_NOT_FOUND):
             // Stopped by a peer whose frame was not seen; the owner learns of it from here.
@@ -202,7 +207,6 @@ extension QuicConnection {
         if accepted != 0 {
             datagrams.removeFirst()
             counters.datagramsSent += 1
-            carriesData = true
             schedule.charge(datagramTurn, datagram.count)
             if datagrams.isEmpty { schedule.rest(datagramTurn) }
         }
@@ -227,7 +231,6 @@ extension QuicConnection {
         schedule.charge(stream, taken)
         if !stream.hasWork { schedule.rest(stream) }
         guard taken > 0 else { return }
-        carriesData = true
         if stream.justSent == 0 {
             stream.nextSent = firstSent
             firstSent = stream

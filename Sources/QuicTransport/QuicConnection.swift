@@ -93,8 +93,10 @@ public final class QuicConnection {
     /// The pacer has held back what waits to be sent.
     @exclusivity(unchecked) var isPaced = false
     @exclusivity(unchecked) var heldBack = HeldBack.byNothing
-    /// The batch just written has more in it than acknowledgements.
-    @exclusivity(unchecked) var carriesData = false
+    @exclusivity(unchecked) var shortestRTT = RecentMinimum()
+    @exclusivity(unchecked) var lossyProbe = LossyProbe()
+    /// When the peer last reported packets that were marked as having met congestion.
+    @exclusivity(unchecked) var markedAt: Instant?
 
     /// Which datagrams of a server's socket belong to this connection; nil on a client.
     let router: ConnectionRouter?

@@ -93,4 +93,23 @@ import Testing
         #expect((150...200).contains(pair.serverSide.datagrams.count))
         #expect(Set(pair.serverSide.datagrams).count == pair.serverSide.datagrams.count, "a datagram came twice")
     }
+
+    /// Nobody sends them again, but who sent them is told.
+    @Test func lostDatagramsAreCounted() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(loss: 0.1)
+        options.seed = 3
+        let pair = try Pair(options)
+        try pair.connect()
+        for index in 0..<500 {
+            #expect(Self.send(Pair.pattern(1_000, seed: UInt64(index)), pair))
+            pair.flush()
+            pair.run(for: .milliseconds(2))
+        }
+        pair.run(for: .seconds(5))
+        let sent = pair.client.statistics
+        #expect(sent.datagramsSent == 500 && sent.datagramsLost > 20)
+        // What was taken for lost may still have arrived, and the last ones may be lost without anything behind them.
+        #expect(abs(500 - pair.serverSide.datagrams.count - sent.datagramsLost) <= 5)
+    }
 }

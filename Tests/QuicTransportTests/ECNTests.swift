@@ -1,16 +1,20 @@
 import Primitives
-import QuicTransport
 import SimNet
 import Testing
+
+@testable import QuicTransport
 
 /// Congestion that routers mark in place of dropping (RFC 9000, section 13.4; RFC 9002, section 7.1).
 @Suite struct ECNTests {
     /// 20 Mbit/s, 40 ms there and back, and a queue that nothing overflows.
-    private static func uploading(_ configure: (inout LinkConditions) -> Void) throws -> (Pair, QuicStream) {
+    private static func uploading(
+        _ configure: (inout LinkConditions) -> Void, also: (inout Pair.Options) -> Void = { _ in }
+    ) throws -> (Pair, QuicStream) {
         var options = Pair.Options()
         options.link = LinkConditions(delay: .milliseconds(20), rate: 20_000_000, queueLimit: 64 << 20)
         options.client.congestionControl = .cubic
         configure(&options.link)
+        also(&options)
         let pair = try Pair(options)
         try pair.connect()
         #expect(pair.clientECN.contains(2), "ECT(0) to try whether the path carries it")
@@ -27,6 +31,25 @@ import Testing
         #expect(marked.run { $0.serverSide.finished.contains(stream.id) })
         #expect(marked.client.statistics.lostPackets == 0, "nothing had to be lost for it")
         #expect(marked.clientECN.contains(2))
+    }
+
+    /// BBR takes loss without a queue for the path's own, and sends more (`LossyProbe`). A mark says that there is a queue,
+    /// also one too short to show in the round trip: then it must not.
+    @Test func aMarkIsNoLossOfThePath() throws {
+        let (pair, _) = try Self.uploading {
+            $0.markAbove = 8_000
+        } also: {
+            $0.client.congestionControl = .bbr2
+        }
+        pair.run(for: .seconds(5))
+        let marks = pair.up.counters.marked
+        #expect(marks > 0)
+        #expect(pair.client.statistics.congestionMarks > 0 && pair.client.statistics.congestionMarks <= marks)
+        for _ in 0..<100 {
+            pair.run(for: .milliseconds(50))
+            let recent = pair.client.markedAt.map { pair.now - $0 < pair.client.statistics.smoothedRTT } ?? false
+            #expect(!recent || !pair.client.losesWithoutCongestion)
+        }
     }
 
     /// Marks of the server's packets are reported by the client alike.

@@ -148,4 +148,28 @@ import Testing
         pair.flush()
         #expect(pair.run(for: .seconds(1)) { $0.serverSide.finished.contains(quiet.id) })
     }
+
+    /// Neither needs a datagram a window: names are looked up while uploads wait for readers that sleep.
+    @Test func datagramsPassWhereBytesMustWait() throws {
+        var options = Pair.Options()
+        options.server.connectionWindow = 100_000
+        let pair = try Pair(options)
+        try pair.connect()
+        pair.serverSide.passesOn = false
+        for _ in 0..<4 {
+            let stream = try #require(pair.client.openStream())
+            pair.clientSide.send(Pair.pattern(200_000, seed: 1), on: stream, pair.client)
+        }
+        pair.flush()
+        pair.run(for: .seconds(2))
+        for index in 1...20 {
+            let start = pair.now
+            #expect(DatagramTests.send([UInt8(index)], pair))
+            pair.flush()
+            #expect(pair.run(for: .seconds(1)) { $0.serverSide.datagrams.count == index }, "datagram \(index)")
+            #expect(pair.now - start <= pair.options.link.delay + .milliseconds(1))
+            pair.run(for: .milliseconds(100))
+        }
+        #expect(pair.client.statistics.datagramsDropped == 0)
+    }
 }

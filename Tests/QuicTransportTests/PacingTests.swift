@@ -1,7 +1,8 @@
 import Primitives
-import QuicTransport
 import SimNet
 import Testing
+
+@testable import QuicTransport
 
 /// What leaves is spread over time as congestion control asks for.
 @Suite struct PacingTests {
@@ -70,6 +71,97 @@ import Testing
         for end in [pair.client, try #require(pair.server)] {
             let rate = end.statistics.pacingRate * 8
             #expect(rate < 160_000_000 && rate < atFirst * 8, "\(rate) bit/s")
+        }
+    }
+
+    /// A queue that is short never shows in the round trip. What it loses must not be taken for the path's own for good, which
+    /// would lose a tenth for as long as the transfer lasts (`LossyProbe`).
+    @Test func aShortQueueIsNotFlooded() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(50), rate: 100_000_000, queueLimit: 60_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try pair.startUploads(of: 192 << 20)[0]
+        pair.run(for: .seconds(5))
+        let before = (
+            pair.serverSide.receivedCount[stream.id] ?? 0, pair.up.counters.overflowed, pair.up.counters.delivered
+        )
+        pair.run(for: .seconds(8))
+        let overflowed = pair.up.counters.overflowed - before.1
+        let share = Double(overflowed) / Double(overflowed + pair.up.counters.delivered - before.2)
+        #expect(share < 0.09, "\(share * 100) % lost")
+        let rate = ((pair.serverSide.receivedCount[stream.id] ?? 0) - before.0) / 8 * 8
+        #expect(rate > 80_000_000, "\(rate) bit/s")
+    }
+
+    /// A route that grows longer is not a queue, however long the shorter one was in use.
+    @Test func aLongerRouteIsNoQueue() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(20), rate: 20_000_000, queueLimit: 250_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try pair.startUploads(of: 192 << 20)[0]
+        pair.run(for: .seconds(20))
+        /// Of ten seconds, in tenths.
+        func timeWithQueue() -> Int {
+            var count = 0
+            for _ in 0..<100 {
+                pair.run(for: .milliseconds(100))
+                if pair.client.hasStandingQueue { count += 1 }
+            }
+            return count
+        }
+        let usual = timeWithQueue()
+        pair.up.conditions.delay = .milliseconds(40)
+        pair.down.conditions.delay = .milliseconds(40)
+        pair.run(for: .milliseconds(500))
+        #expect(pair.client.hasStandingQueue, "not to be told apart at first")
+        pair.run(for: .seconds(25))
+        let before = pair.serverSide.receivedCount[stream.id] ?? 0
+        let now = timeWithQueue()
+        #expect(now < usual + 20, "\(now) times of 100, \(usual) on the shorter route")
+        let rate = ((pair.serverSide.receivedCount[stream.id] ?? 0) - before) / 10 * 8
+        #expect(rate > 17_500_000, "\(rate) bit/s")
+    }
+
+    /// Nothing that was learnt of one path holds for the next.
+    @Test func anotherPathIsUnknown() throws {
+        let pair = try Pair(FairnessTests.narrow)
+        try pair.connect()
+        _ = try pair.startUploads(of: 64 << 20)
+        pair.run(for: .seconds(3))
+        #expect(pair.client.pacer.knowsPath)
+        pair.localAddress = Endpoint("203.0.113.20:40000")!
+        pair.clientAddress = pair.localAddress
+        #expect(pair.client.migrate(to: pair.localAddress, now: pair.now) == .started)
+        pair.flush()
+        #expect(!pair.client.pacer.knowsPath && pair.client.shortestRTT.value == .max)
+        pair.run(for: .seconds(3))
+        #expect(pair.client.pacer.knowsPath)
+    }
+
+    /// What was lost and is sent again counts as what is sent for the first time.
+    @Test func noBurstsOfWhatWasLost() throws {
+        var options = FairnessTests.narrow
+        options.link.queueLimit = 4 << 20
+        let pair = try Pair(options)
+        try pair.connect()
+        _ = try pair.startUploads(of: 64 << 20)
+        pair.run(for: .seconds(1))
+        for _ in 0..<10 {
+            pair.up.isCut = true
+            pair.run(for: .milliseconds(25))
+            pair.up.isCut = false
+            for _ in 0..<50 {
+                let before = pair.client.statistics
+                pair.run(for: .milliseconds(10))
+                let after = pair.client.statistics
+                let rate = Double(max(before.pacingRate, after.pacingRate)) * LossyProbe.gain
+                // Ten milliseconds, one ahead of time, and four that the pacer may catch up. Another four, since what is sent
+                // again cannot be held back, but what follows it can.
+                let limit = rate * 0.019 + 10 * 1_452 + 3_000
+                #expect(Double(after.bytesSent - before.bytesSent) <= limit)
+            }
         }
     }
 

@@ -110,6 +110,26 @@ import Testing
         #expect(pair.pool.outstanding == 0)
     }
 
+    /// A page is left with all its connections half closed: one packet stops them all, and each side that could still
+    /// write must hear of it.
+    @Test func manyStopsInOnePacket() throws {
+        var options = Pair.Options()
+        options.server.maximumStreams = 400
+        let pair = try Pair(options)
+        try pair.connect()
+        let streams = try (0..<300).map { _ in try #require(pair.client.openStream()) }
+        for stream in streams { pair.clientSide.send([1], on: stream, pair.client) }
+        pair.flush()
+        pair.run(for: .seconds(1))
+        #expect(pair.serverSide.finished.count == 300)
+        for stream in streams { pair.client.stopReceiving(stream, code: 7) }
+        pair.flush()
+        pair.run(for: .seconds(1))
+        #expect(pair.serverSide.stops.count == 300)
+        #expect(pair.serverSide.stops.values.allSatisfy { $0 == 7 })
+        #expect(pair.serverSide.closedSet.count == 300)
+    }
+
     @Test func stopSendingEndsARunningTransfer() throws {
         let pair = try Pair()
         try pair.connect()

@@ -91,13 +91,17 @@ typedef struct {
     uint64_t code;
 } cngtcp2_stop_sending;
 
-enum { cngtcp2_max_stops = 64 };
+/* As many as a datagram of 1 500 bytes can hold, three bytes each. */
+enum { cngtcp2_max_stops = 500 };
 
 /* The packets that this thread has decrypted since the last call. */
 uint32_t cngtcp2_take_opened(void);
 
 /* The PATH_CHALLENGE, NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames seen by this thread since the last call. */
 uint32_t cngtcp2_take_rare_frames(void);
+
+/* The largest count of packets marked CE (RFC 9000, section 19.3.2) seen by this thread since the last call. */
+uint64_t cngtcp2_take_congestion_marks(void);
 
 /*
  * ngtcp2_crypto_decrypt_cb that also notes the STOP_SENDING frames of the packet: ngtcp2 0.12 answers that frame with

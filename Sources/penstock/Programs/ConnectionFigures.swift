@@ -9,13 +9,15 @@ extension ConnectionStatistics: CustomStringConvertible {
             ("window", congestionWindow), ("in_flight", bytesInFlight), ("pacing", pacingRate),
             ("payload", pathPayload),
             ("packets_sent", packetsSent), ("bytes_sent", bytesSent), ("packets_received", packetsReceived),
-            ("bytes_received", bytesReceived), ("lost", lostPackets), ("migrations", migrations),
+            ("bytes_received", bytesReceived), ("lost", lostPackets), ("marked", congestionMarks),
+            ("migrations", migrations),
             ("paths_validated", pathsValidated), ("paths_failed", pathsFailed),
             ("from_other_paths", datagramsFromOtherPaths), ("key_updates", keyUpdates), ("tokens_given", tokensGiven),
             ("rare_frames", rareFramesReceived), ("limits_exceeded", limitsExceeded), ("library_bytes", libraryMemory),
             ("streams_open", streamsOpen),
             ("streams_opened", streamsOpened), ("datagrams_sent", datagramsSent),
-            ("datagrams_received", datagramsReceived), ("datagrams_dropped", datagramsDropped),
+            ("datagrams_lost", datagramsLost), ("datagrams_received", datagramsReceived),
+            ("datagrams_dropped", datagramsDropped),
         ]
         return figures.map { "\($0)=\($1)" }.joined(separator: " ")
     }
