@@ -41,13 +41,13 @@ public final class ClientEngine {
     }
 
     public private(set) var settings: ClientSettings
-    public internal(set) var counters = ClientCounters()
+    @exclusivity(unchecked) public internal(set) var counters = ClientCounters()
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
-    var nat: FlowNAT
-    var link: Link
-    var flows: [ClientFlow?] = []
+    @exclusivity(unchecked) var nat: FlowNAT
+    @exclusivity(unchecked) var link: Link
+    @exclusivity(unchecked) var flows: [ClientFlow?] = []
     var associations = ClientAssociationTable()
     public internal(set) var datagramCounters = ClientDatagramCounters()
     /// Where datagrams of the server are opened, and those for its streams are put together.
@@ -57,25 +57,25 @@ public final class ClientEngine {
     var pendingRejection: (AssociationID, Endpoint, RejectReason)?
     var random: any RandomNumberGenerator
     var backoff: Backoff
-    var events: [ClientEvent] = []
+    @exclusivity(unchecked) var events: [ClientEvent] = []
     var tokens = AddressTokenStore()
     /// While the tunnel is up.
     var rekeys: RekeySchedule?
     /// The server of this connection takes no new flows any more.
     var isServerDraining = false
     /// The local address that the connection has yet to move to.
-    var pendingMove: PendingMove?
+    @exclusivity(unchecked) var pendingMove: PendingMove?
     /// The local address that the connection has moved to and was not heard at yet.
-    var unheard: Endpoint?
+    @exclusivity(unchecked) var unheard: Endpoint?
     /// Moves in a row that failed.
     var failedMoves = 0
-    var last: Instant
+    @exclusivity(unchecked) var last: Instant
     /// What the network answered to datagrams for the server, since it was last heard.
-    private(set) var lastSendError: String?
+    @exclusivity(unchecked) private(set) var lastSendError: String?
     /// What flows were told last of how much is worth having ready.
-    private var readyBytes = 0
+    @exclusivity(unchecked) private var readyBytes = 0
     /// A connection that has ended and may still have its last packet to send.
-    private var leaving: QuicConnection?
+    @exclusivity(unchecked) private var leaving: QuicConnection?
 
     public init(
         settings: ClientSettings, pool: BlockPool, random: any RandomNumberGenerator, now: Instant

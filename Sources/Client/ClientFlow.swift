@@ -8,10 +8,10 @@ final class ClientFlow {
     let stream: QuicStream
     let sealed: FlowStream
     /// The server has said that its dial succeeded.
-    var isConnected = false
+    @exclusivity(unchecked) var isConnected = false
     /// The TCP side is over: nothing more may be asked of FlowNAT about it.
-    var isFlowOver = false
-    var isStreamOver = false
+    @exclusivity(unchecked) var isFlowOver = false
+    @exclusivity(unchecked) var isStreamOver = false
 
     init(id: FlowID, stream: QuicStream, sealed: FlowStream) {
         self.id = id

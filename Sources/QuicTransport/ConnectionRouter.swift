@@ -5,8 +5,8 @@ import Primitives
 final class ConnectionRouter {
     private var table: [ConnectionID: QuicConnection] = [:]
     /// Datagrams come in bursts: the last answer is mostly the next one too.
-    private var recent: (identifier: ConnectionID, connection: QuicConnection)?
-    private(set) var handshakes = 0
+    @exclusivity(unchecked) private var recent: (identifier: ConnectionID, connection: QuicConnection)?
+    @exclusivity(unchecked) private(set) var handshakes = 0
     /// The first byte of every identifier made here.
     let loop: UInt8
     private let resetKey: [UInt8]

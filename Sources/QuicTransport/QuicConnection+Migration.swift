@@ -70,8 +70,10 @@ extension QuicConnection {
 
     /// Whether a server takes a datagram from this path at this moment.
     func admits(from remote: Endpoint, to local: Endpoint) -> Bool {
+        guard gate != nil else { return true }
         let path = PathGate.Path(remote: remote, local: local)
-        guard var gate, path != gate.current || gate.isActive else { return true }
+        if gate!.current == path, !gate!.isActive { return true }
+        guard var gate else { return true }
         noteCurrentPath()
         gate = self.gate ?? gate
         let before = gate

@@ -59,7 +59,7 @@ public final class QuicConnection {
     @exclusivity(unchecked) public internal(set) var state = State.handshaking
     public let isServer: Bool
     /// The owner's own slot.
-    public var context = 0
+    @exclusivity(unchecked) public var context = 0
 
     /// What its streams hold of the pool: bytes that wait to be sent, or for their acknowledgement.
     public let queued = BlockTally()
@@ -71,16 +71,16 @@ public final class QuicConnection {
     /// ngtcp2's connection; set before the initialiser returns.
     private(set) var native: OpaquePointer!
 
-    var streams: [Int64: QuicStream] = [:]
+    @exclusivity(unchecked) var streams: [Int64: QuicStream] = [:]
     @exclusivity(unchecked) var schedule = SendSchedule()
     let link = ConnectionLink()
     /// How far the peer may send ahead on all streams together.
-    var window: ReceiveWindow
+    @exclusivity(unchecked) var window: ReceiveWindow
     /// Bytes of all streams that the owner has and has not passed on.
-    var kept = 0
+    @exclusivity(unchecked) var kept = 0
     /// See `validatedRemote`; nil before the handshake is complete.
-    var provenRemote: Endpoint?
-    var datagrams: DatagramQueue
+    @exclusivity(unchecked) var provenRemote: Endpoint?
+    @exclusivity(unchecked) var datagrams: DatagramQueue
     /// Stands for all datagrams in the schedule: they take turns with the streams as one of them.
     let datagramTurn: QuicStream
     /// The connection-level window is used up, or memory is short: no stream can send until the next batch tries again.
@@ -116,7 +116,7 @@ public final class QuicConnection {
     let vectors: UnsafeMutablePointer<ngtcp2_vec>
     let nativeStatistics: UnsafeMutablePointer<ngtcp2_conn_stat>
     /// Where its qlog goes, when one is written.
-    var qlog: (any QlogSink)?
+    @exclusivity(unchecked) var qlog: (any QlogSink)?
     /// What the server gave this client to be known by in its next connection, the latest of them.
     public internal(set) var addressToken: [UInt8]?
     /// A client's handshake is confirmed (RFC 9001, section 4.1.2).

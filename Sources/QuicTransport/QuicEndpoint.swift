@@ -51,16 +51,16 @@ public final class QuicEndpoint {
     }
 
     public private(set) var limits: Limits
-    public internal(set) var counters = Counters()
+    @exclusivity(unchecked) public internal(set) var counters = Counters()
     private(set) var settings: TransportSettings
     let random: RandomSource
     let router: ConnectionRouter
     let tokens: AddressTokens
-    var answers: [StatelessAnswer] = []
+    @exclusivity(unchecked) var answers: [StatelessAnswer] = []
     private var identity: ServerIdentity
     private let pool: BlockPool
-    private var live: [ObjectIdentifier: QuicConnection] = [:]
-    private var accepted: [QuicConnection] = []
+    @exclusivity(unchecked) private var live: [ObjectIdentifier: QuicConnection] = [:]
+    @exclusivity(unchecked) private var accepted: [QuicConnection] = []
 
     /// - Parameters:
     ///   - resetKey: 32 secret bytes; with the same key after a restart, clients learn at once that their connection is

@@ -24,29 +24,29 @@ public final class QuicStream {
 
     public let id: StreamID
     /// The owner's own slot.
-    public var context = 0
+    @exclusivity(unchecked) public var context = 0
 
     /// No access to the queue is ever open while another starts: ngtcp2 is called between them, not within.
     @exclusivity(unchecked) var queue: BlockQueue
-    var sendState = SendState.open
-    var receiveState = ReceiveState.open
+    @exclusivity(unchecked) var sendState = SendState.open
+    @exclusivity(unchecked) var receiveState = ReceiveState.open
     /// Bytes that the owner has received and not given back with `extendCredit`.
-    var uncredited = 0
+    @exclusivity(unchecked) var uncredited = 0
     /// How far the peer may send ahead.
-    var window: ReceiveWindow
+    @exclusivity(unchecked) var window: ReceiveWindow
     /// The peer has asked us to stop sending, and the owner knows.
-    var wasStopped = false
+    @exclusivity(unchecked) var wasStopped = false
 
     /// The peer's window for this stream is used up.
-    var isBlocked = false
+    @exclusivity(unchecked) var isBlocked = false
     // What the send schedule keeps: the list and its links, bytes left of this turn, and whether there is work.
-    var place = SendSchedule.Place.none
-    var wantsTurn = false
-    var deficit = 0
+    @exclusivity(unchecked) var place = SendSchedule.Place.none
+    @exclusivity(unchecked) var wantsTurn = false
+    @exclusivity(unchecked) var deficit = 0
     unowned(unsafe) var nextInTurn: QuicStream?
     unowned(unsafe) var previousInTurn: QuicStream?
     /// Bytes sent that the owner was not told of yet, and the link of the list of such streams.
-    var justSent = 0
+    @exclusivity(unchecked) var justSent = 0
     unowned(unsafe) var nextSent: QuicStream?
 
     let link: ConnectionLink

@@ -80,8 +80,9 @@ extension ServerEngine {
     /// Whether bytes that have come for a flow may be kept. They came under the promise of a window, one of those that every connection
     /// begins with, so that there is nothing left but to end the flow.
     func mayKeep(_ flow: OutboundFlow) -> Bool {
-        noteBuffered(flow.session)
-        guard let account = flow.session.account, flow.queue.count + flow.queue.staged > 0,
+        let session = flow.session
+        noteBuffered(session)
+        guard let account = session.account, flow.queue.count + flow.queue.staged > 0,
             account.bufferedBytes.isFull
         else { return true }
         counters.flowsCutByUserLimit += 1

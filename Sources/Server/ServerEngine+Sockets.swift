@@ -149,9 +149,10 @@ extension ServerEngine {
     func extendCredit(_ flow: OutboundFlow) {
         let credit = flow.sealed.newCredit(held: flow.queue.count + flow.queue.staged)
         guard credit > 0 else { return }
-        boundWindow(flow.session)
-        flow.session.connection.extendCredit(on: flow.stream, by: credit)
-        markDirty(flow.session)
+        let session = flow.session
+        boundWindow(session)
+        session.connection.extendCredit(on: flow.stream, by: credit)
+        markDirty(session)
     }
 
     /// Ends a flow with a reply that says no.

@@ -20,7 +20,7 @@ public final class ServerEngine {
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
-    public internal(set) var datagramCounters = ServerDatagramCounters()
+    @exclusivity(unchecked) public internal(set) var datagramCounters = ServerDatagramCounters()
     /// What each part of the policy has decided.
     public internal(set) var dialCounters: DialCounters
     public internal(set) var policy: DialPolicy
@@ -31,7 +31,7 @@ public final class ServerEngine {
     var names: NameCache
 
     let endpoint: QuicEndpoint
-    var outbox = DatagramOutbox()
+    @exclusivity(unchecked) var outbox = DatagramOutbox()
     /// Where datagrams for streams are put together.
     let recordMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramChannel.maximumRecord, alignment: 16)
     var random: any RandomNumberGenerator
@@ -49,7 +49,7 @@ public final class ServerEngine {
     @exclusivity(unchecked) private var actions = Fifo<ServerAction>()
     /// Connections that may have something to send.
     @exclusivity(unchecked) private var dirty = Fifo<ServerSession>()
-    private var deadlines = DeadlineHeap()
+    @exclusivity(unchecked) private var deadlines = DeadlineHeap()
     /// When dials are given up and associations end. One entry at most for each place in `flows`, whoever had it when the
     /// entry was made.
     private(set) var dialDeadlines = DeadlineHeap()

@@ -26,14 +26,14 @@ final class ServerSession {
         }
     }
     var index: Int { id.index }
-    var phase = Phase.handshaking
+    @exclusivity(unchecked) var phase = Phase.handshaking
     var control: (stream: QuicStream, sealed: ControlStream)?
     /// Of the client's program; known from its hello on.
     var software = ""
     /// Who was let in, for rules of the policy as well.
     var user: String?
     /// The connection is closed with this code once the client has the last message, or then.
-    var leaving: (code: TunnelErrorCode, deadline: Instant)?
+    @exclusivity(unchecked) var leaving: (code: TunnelErrorCode, deadline: Instant)?
     /// Key exchanges that the client may ask for.
     var rekeys: RateBudget
     /// When the client's certificate expires.
@@ -47,16 +47,16 @@ final class ServerSession {
     var seat: Seat? {
         didSet { account = seat?.account }
     }
-    private(set) var account: Account?
+    @exclusivity(unchecked) private(set) var account: Account?
     /// Flows that wait until the user's rates let them go on, and when the next one gets its turn.
-    var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
-    var turnDeadline: Instant?
+    @exclusivity(unchecked) var waiting = EachWay(up: Fifo<OutboundID>(), down: Fifo<OutboundID>())
+    @exclusivity(unchecked) var turnDeadline: Instant?
     /// What the queues towards the dialled sockets hold.
     let kept = BlockTally()
     /// Bytes of memory that are in the account's sums for this session: of those queues, and of the streams towards the client.
-    var noted = EachWay(up: 0, down: 0)
+    @exclusivity(unchecked) var noted = EachWay(up: 0, down: 0)
     /// What `ServerEngine.boundWindow` has set.
-    var windowLimit: Int?
+    @exclusivity(unchecked) var windowLimit: Int?
     /// The user's quota is spent: the session ends with the next turn.
     var isSpent = false
     /// Flows that wait for a name, or dial its addresses.
@@ -68,7 +68,7 @@ final class ServerSession {
     /// Flows that the client may give up before they are answered.
     var abandonedFlows: RateBudget
     /// In the engine's list of connections that may have something to send.
-    var isDirty = false
+    @exclusivity(unchecked) var isDirty = false
     /// The connection's earliest entry in the engine's deadline heap.
     var scheduled: Instant?
 

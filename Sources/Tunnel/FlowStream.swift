@@ -33,10 +33,10 @@ public final class FlowStream {
     private let opener: ChunkOpener
 
     /// Sealed bytes received so far, and how many of them the peer got back as credit.
-    private var received = 0
-    private var credited = 0
+    @exclusivity(unchecked) private var received = 0
+    @exclusivity(unchecked) private var credited = 0
     /// Clear bytes handed to `seal` that have not left in a packet.
-    private var unsent = 0
+    @exclusivity(unchecked) private var unsent = 0
 
     public init(keys: SessionKeys, stream: Int64, role: Role) {
         sealer = ChunkSealer(keys: keys, direction: role.sending, stream: stream)
