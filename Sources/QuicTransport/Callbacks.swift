@@ -35,6 +35,13 @@ extension QuicConnection {
                 return 0
             }
         }
+        // Datagrams are numbered by their size.
+        callbacks.ack_datagram = { _, size, user in
+            withConnection(user) {
+                $0.justAcknowledged += Int(clamping: size)
+                return 0
+            }
+        }
         callbacks.lost_datagram = { _, _, user in
             withConnection(user) {
                 $0.counters.datagramsLost += 1
@@ -88,7 +95,8 @@ extension QuicConnection {
             }
         }
         callbacks.acked_stream_data_offset = { _, _, _, count, user, stream in
-            withStream(user, stream) { _, stream in
+            withStream(user, stream) { connection, stream in
+                connection.justAcknowledged += Int(clamping: count)
                 stream.queue.consume(min(Int(clamping: count), stream.queue.count - stream.queue.unread))
             }
         }

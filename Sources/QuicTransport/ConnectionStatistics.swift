@@ -24,6 +24,8 @@ public struct ConnectionStatistics: Equatable, Sendable {
 
     /// Changes of the path: begun by this client, or followed by this server.
     public var migrations = 0
+    /// Times that large packets were found not to arrive any more, and packets became small.
+    public var blackHoles = 0
     /// Paths that were found to work both ways, and those that were not (RFC 9000, section 8.2).
     public var pathsValidated = 0
     public var pathsFailed = 0
@@ -65,6 +67,7 @@ extension ConnectionStatistics {
         lostPackets += other.lostPackets
         congestionMarks += other.congestionMarks
         migrations += other.migrations
+        blackHoles += other.blackHoles
         pathsValidated += other.pathsValidated
         pathsFailed += other.pathsFailed
         datagramsFromOtherPaths += other.datagramsFromOtherPaths

@@ -28,6 +28,7 @@ extension QuicConnection {
         switch ngtcp2_conn_initiate_immediate_migration(native, path.pointer, time) {
         case 0:
             counters.migrations += 1
+            blackHole = BlackHoleWatch()
             return .started
         case NGTCP2_ERR_INVALID_STATE, NGTCP2_ERR_CONN_ID_BLOCKED:
             // Whether the handshake is confirmed cannot be asked otherwise.
@@ -103,7 +104,9 @@ extension QuicConnection {
         var remote = cngtcp2_endpoint()
         cngtcp2_path_get(path, &local, &remote)
         let current = PathGate.Path(remote: Endpoint(remote), local: Endpoint(local))
-        if gate!.moved(to: current, now: latest, patience: pathPatience) { counters.migrations += 1 }
+        guard gate!.moved(to: current, now: latest, patience: pathPatience) else { return }
+        counters.migrations += 1
+        blackHole = BlackHoleWatch()
     }
 
     /// Longer than any validation of ngtcp2 lives. It ends three probe timeouts after its start, or when its last challenge

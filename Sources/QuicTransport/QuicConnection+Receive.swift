@@ -26,6 +26,8 @@ extension QuicConnection {
             native, arrivalPath.pointer, packetInfo, base.assumingMemoryBound(to: UInt8.self), datagram.count, time)
         reportStops()
         isInside = false
+        blackHole.acknowledged(justAcknowledged)
+        justAcknowledged = 0
         if gateBefore != nil { settleGate() }
         if result != 0 { receivingFailed(result) }
         noteCurrentPath()

@@ -39,12 +39,15 @@ extension QuicConnection {
         // have to be reset; the acknowledgements that let go on come by themselves.
         isWindowBlocked = pool.isShort && nativeStatistics.pointee.bytes_in_flight > Self.alwaysInFlight
         isPaced = schedule.waiting > 0 && !pacer.allows(latest)
+        let timeout = Interval.nanoseconds(Int64(clamping: ngtcp2_conn_get_pto(native)))
+        if blackHole.check(probeTimeout: timeout, now: latest) { counters.blackHoles += 1 }
         let inFlight = nativeStatistics.pointee.bytes_in_flight
         let batch = fill(buffer, time: time)
         if batch != nil {
             ngtcp2_conn_get_conn_stat(native, nativeStatistics)
             noteDeparture(Int(clamping: nativeStatistics.pointee.bytes_in_flight) - Int(clamping: inFlight))
         } else {
+            if inFlight == 0 { blackHole.nothingInFlight() }
             heldBack = isPaced ? .byPacer : schedule.waiting > 0 && !isWindowBlocked ? .byWindow : .byNothing
         }
         settleClose()
@@ -53,8 +56,8 @@ extension QuicConnection {
     }
 
     private func fill(_ buffer: UnsafeMutableRawBufferPointer, time: UInt64) -> OutgoingBatch? {
-        let capacity = settings.packetCapacity
-        let payload = max(ngtcp2_conn_get_path_max_tx_udp_payload_size(native), 1)
+        let capacity = blackHole.isSmall ? TransportSettings.minimumUDPPayload : settings.packetCapacity
+        let payload = max(pathPayload, 1)
         let limit = min(max(burst / payload, 1), Self.maximumBatchPackets)
         let room = min(buffer.count, Self.maximumBatchBytes)
         var batch: OutgoingBatch?
@@ -67,6 +70,8 @@ extension QuicConnection {
             packets += 1
             counters.packetsSent += 1
             counters.bytesSent += count
+            // What is larger than the path is known to carry is a probe, of which nobody expects that it arrives.
+            if count > TransportSettings.minimumUDPPayload, count <= payload { blackHole.sentLarge(now: latest) }
             let ecn = UInt8(packetInfo.pointee.ecn & 3)
             let moved = departurePath.set(
                 UnsafeMutableRawPointer(scratchPath).assumingMemoryBound(to: ngtcp2_path.self))
@@ -203,7 +208,8 @@ extension QuicConnection {
             base: UnsafeMutableRawPointer(mutating: datagram.baseAddress!).assumingMemoryBound(to: UInt8.self),
             len: datagram.count)
         let result = ngtcp2_conn_writev_datagram(
-            native, path, packetInfo, bytes, capacity, &accepted, flags, 0, vectors, datagram.isEmpty ? 0 : 1, time)
+            native, path, packetInfo, bytes, capacity, &accepted, flags, UInt64(datagram.count), vectors,
+            datagram.isEmpty ? 0 : 1, time)
         if accepted != 0 {
             datagrams.removeFirst()
             counters.datagramsSent += 1

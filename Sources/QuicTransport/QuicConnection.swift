@@ -95,6 +95,9 @@ public final class QuicConnection {
     @exclusivity(unchecked) var heldBack = HeldBack.byNothing
     @exclusivity(unchecked) var shortestRTT = RecentMinimum()
     @exclusivity(unchecked) var lossyProbe = LossyProbe()
+    @exclusivity(unchecked) var blackHole = BlackHoleWatch()
+    /// Bytes of streams and datagrams that the datagram at hand acknowledges.
+    @exclusivity(unchecked) var justAcknowledged = 0
     /// When the peer last reported packets that were marked as having met congestion.
     @exclusivity(unchecked) var markedAt: Instant?
 
@@ -361,8 +364,13 @@ extension QuicConnection {
         let overhead = 1 + ngtcp2_conn_get_dcid(native).pointee.datalen + 4 + 16 + Self.datagramFrameOverhead
         let room = min(
             peerDatagramLimit - Self.datagramFrameOverhead,
-            ngtcp2_conn_get_path_max_tx_udp_payload_size(native) - overhead)
+            pathPayload - overhead)
         return min(max(room, 0), DatagramQueue.maximumDatagram)
+    }
+
+    /// Bytes of the largest packet that the path is known to carry.
+    var pathPayload: Int {
+        blackHole.isSmall ? TransportSettings.minimumUDPPayload : ngtcp2_conn_get_path_max_tx_udp_payload_size(native)
     }
 
     /// Bytes of the largest DATAGRAM frame that the peer takes (RFC 9221, section 3); 0 when it takes none.
@@ -390,7 +398,7 @@ extension QuicConnection {
         result.bytesInFlight = Int(clamping: native.bytes_in_flight)
         // ngtcp2 counts bytes a nanosecond.
         result.pacingRate = Int(exactly: (native.pacing_rate * 1e9).rounded()).map { max($0, 0) } ?? 0
-        result.pathPayload = ngtcp2_conn_get_path_max_tx_udp_payload_size(self.native)
+        result.pathPayload = pathPayload
         for id in streams.keys { result.lostPackets += ngtcp2_conn_get_stream_loss_count(self.native, id) }
         return result
     }

@@ -1,8 +1,9 @@
 import Foundation
 import Primitives
-import QuicTransport
 import SimNet
 import Testing
+
+@testable import QuicTransport
 
 /// Bytes through bad links, compared one by one.
 @Suite struct TransferTests {
@@ -85,6 +86,70 @@ import Testing
         #expect(pair.run { $0.serverSide.finished.contains(stream.id) })
         expectSame(pair.serverSide.received[stream.id], upload)
         #expect(pair.client.statistics.pathPayload <= 1280)
+    }
+
+    /// A route changes to one that carries less, and nobody says so: both directions go on, in smaller packets.
+    @Test(arguments: [Pair.serverAddress, Pair.localAddress])
+    func aPathThatShrinksInTheMidst(sender: Endpoint) throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(20), rate: 20_000_000, queueLimit: 100_000)
+        options.client.keepAlive = .seconds(10)
+        let pair = try Pair(options)
+        try pair.connect()
+        let isUpload = sender == Pair.localAddress
+        let bytes = Pair.pattern(12 << 20, seed: 3)
+        pair.serverSide.keepsBytes = false
+        pair.clientSide.keepsBytes = false
+        if !isUpload { pair.serverSide.answer = bytes }
+        let stream = try #require(pair.client.openStream())
+        pair.clientSide.send(isUpload ? bytes : [1], on: stream, pair.client)
+        pair.flush()
+        pair.run(for: .seconds(2))
+        let end = isUpload ? pair.client : try #require(pair.server)
+        #expect(end.statistics.pathPayload > 1_400)
+        pair.up.conditions.mtu = 1_300
+        pair.down.conditions.mtu = 1_300
+        let receiver = isUpload ? pair.serverSide : pair.clientSide
+        #expect(pair.run(for: .seconds(15)) { _ in receiver.finished.contains(stream.id) })
+        #expect(end.statistics.blackHoles == 1 && end.statistics.pathPayload == 1_200)
+        // Datagrams, too.
+        #expect(DatagramTests.send(Pair.pattern(1_100, seed: 1), pair))
+        pair.flush()
+        #expect(pair.run(for: .seconds(1)) { $0.serverSide.datagrams.count == 1 })
+    }
+
+    /// An outage looks the same for a while. Larger packets come back by themselves.
+    @Test func packetsGrowAgainAfterAnOutage() throws {
+        var options = Pair.Options()
+        options.link = LinkConditions(delay: .milliseconds(20), rate: 2_000_000, queueLimit: 100_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        let stream = try pair.startUploads(of: 24 << 20)[0]
+        pair.run(for: .seconds(3))
+        pair.up.isCut = true
+        pair.run(for: .seconds(6))
+        pair.up.isCut = false
+        pair.run(for: .seconds(5))
+        #expect(pair.client.statistics.blackHoles == 1 && pair.client.statistics.pathPayload == 1_200)
+        pair.run(for: BlackHoleWatch.firstRetry)
+        #expect(pair.client.statistics.blackHoles == 1 && pair.client.statistics.pathPayload > 1_400)
+        #expect(pair.run(for: .seconds(120)) { $0.serverSide.finished.contains(stream.id) })
+    }
+
+    /// Loss alone is no such thing, nor is a peer that is slow to read, nor silence.
+    @Test(arguments: [21, 22, 23] as [UInt64])
+    func lossIsNoBlackHole(seed: UInt64) throws {
+        var options = Pair.Options()
+        options.seed = seed
+        options.link = LinkConditions(delay: .milliseconds(100), loss: 0.15, rate: 5_000_000, queueLimit: 50_000)
+        let pair = try Pair(options)
+        try pair.connect()
+        _ = try pair.startUploads(3, of: 2 << 20)
+        pair.run(for: .seconds(8))
+        pair.serverSide.passesOn = false
+        pair.run(for: .seconds(12))
+        #expect(pair.client.statistics.blackHoles == 0 && pair.server?.statistics.blackHoles == 0)
+        #expect(pair.client.statistics.pathPayload > 1_400)
     }
 
     @Test func hundredStreamsShareFairly() throws {

@@ -366,6 +366,7 @@ final class ClientProgram {
                 "unsupported": "\(flows.unsupportedProtocol)", "blocks": "\(engine.pool.outstanding)",
                 "rtt_us": "\((connection?.smoothedRTT.nanoseconds ?? 0) / 1_000)",
                 "quic_lost": "\(connection?.lostPackets ?? 0)", "migrations": "\(connection?.migrations ?? 0)",
+                "black_holes": "\(connection?.blackHoles ?? 0)",
                 "key_updates": "\(connection?.keyUpdates ?? 0)",
                 "associations_open": "\(engine.associationCount)",
                 "associations_opened": "\(datagrams.associationsOpened)",

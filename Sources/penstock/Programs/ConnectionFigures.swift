@@ -10,7 +10,7 @@ extension ConnectionStatistics: CustomStringConvertible {
             ("payload", pathPayload),
             ("packets_sent", packetsSent), ("bytes_sent", bytesSent), ("packets_received", packetsReceived),
             ("bytes_received", bytesReceived), ("lost", lostPackets), ("marked", congestionMarks),
-            ("migrations", migrations),
+            ("migrations", migrations), ("black_holes", blackHoles),
             ("paths_validated", pathsValidated), ("paths_failed", pathsFailed),
             ("from_other_paths", datagramsFromOtherPaths), ("key_updates", keyUpdates), ("tokens_given", tokensGiven),
             ("rare_frames", rareFramesReceived), ("limits_exceeded", limitsExceeded), ("library_bytes", libraryMemory),

@@ -33,7 +33,8 @@ struct ServerFigures: Sendable {
         logger.info(
             "statistics",
             metadata: [
-                "migrations": "\(totals.migrations)", "paths_failed": "\(totals.pathsFailed)",
+                "migrations": "\(totals.migrations)", "black_holes": "\(totals.blackHoles)",
+                "paths_failed": "\(totals.pathsFailed)",
                 "key_updates": "\(totals.keyUpdates)", "tokens_given": "\(totals.tokensGiven)",
                 "tokens_known": "\(endpoint.knownTokens)", "retries_sent": "\(endpoint.retriesSent)",
                 "resets_sent": "\(endpoint.statelessResetsSent)", "refused": "\(endpoint.refused)",

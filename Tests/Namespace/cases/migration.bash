@@ -152,3 +152,23 @@ case_migration_by_a_nat_that_rebinds() {
     expect_transfers_through rebind
     (($(statistics server migrations) > before)) || fail "the server has seen no other address"
 }
+
+shrink_path() {
+    ip -n "$router_ns" link set outside mtu 1300
+    ip -n "$router_ns" link set inside mtu 1300
+}
+
+# Another route behind the same address, which carries less: both sides notice that only small packets arrive.
+case_migration_not_needed_when_the_path_shrinks() {
+    trap end_router EXIT
+    make_movie
+    stop client
+    make_router
+    start_client
+    wait_for_tunnel
+    local before
+    before=$(statistics server black_holes)
+    expect_transfers_through shrink_path
+    expect_equal "$(statistics client black_holes)" 1 "black holes that the client has noticed"
+    (($(statistics server black_holes) == before + 1)) || fail "the server has noticed none"
+}
