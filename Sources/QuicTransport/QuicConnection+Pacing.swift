@@ -34,7 +34,7 @@ extension QuicConnection {
     func noteDeparture(_ count: Int) {
         guard count > 0 else { return }
         pacer.note(requested: nativeStatistics.pointee.pacing_rate)
-        let rate = pacingRate
+        let rate = nextPacingRate()
         pacer.sent(count, rate: rate, credit: credit, now: latest)
         // A rate that makes no sense is no reason to trap.
         let ready = min(rate * Double(Self.readyTime.nanoseconds), Double(Self.mostReadyBytes))
@@ -52,18 +52,18 @@ extension QuicConnection {
         return paced < Double(Self.maximumBatchBytes) ? max(Int(paced), harmless) : Self.maximumBatchBytes
     }
 
-    /// Bytes a nanosecond.
-    private var pacingRate: Double {
+    /// Bytes a nanosecond, for the batch that is leaving.
+    private func nextPacingRate() -> Double {
         let path = nativeStatistics
         if path.pointee.pacing_rate > 0 {
-            return path.pointee.pacing_rate * gain
+            return path.pointee.pacing_rate * nextGain()
         }
         guard path.pointee.smoothed_rtt > 0 else { return 0 }
         return Double(path.pointee.cwnd) / Double(path.pointee.smoothed_rtt) * Pacer.headroom
     }
 
-    /// What congestion control's rate is multiplied with.
-    private var gain: Double {
+    /// What congestion control's rate is multiplied with for the batch that is leaving; the probe learns how the path does.
+    private func nextGain() -> Double {
         let hasQueue = hasStandingQueue
         guard pacer.knowsPath, hasQueue || losesWithoutCongestion else { return hasQueue ? Pacer.drainGain : 1 }
         let more = lossyProbe.gain(
