@@ -154,6 +154,6 @@ import Testing
         #expect(again.status != 0 && again.output.contains("exists"))
         #expect(try Data(contentsOf: key) == before)
         #expect(try Certificates.run([directory.path]).output.contains("usage"))
-        #expect(try Certificates.run([directory.path + "2", "a b"]).output.contains("not a DNS name"))
+        #expect(try Certificates.run([directory.path + "/other", "a b"]).output.contains("not a DNS name"))
     }
 }
