@@ -45,7 +45,9 @@ public final class ClientEngine {
     /// The memory that all buffers of this engine come from.
     public let pool: BlockPool
 
-    @exclusivity(unchecked) var nat: FlowNAT
+    /// Checked at run time: what applications send is carried on inside `nat.handle`, a long way through the engine, and nothing
+    /// on it may ask anything of FlowNAT.
+    var nat: FlowNAT
     @exclusivity(unchecked) var link: Link
     @exclusivity(unchecked) var flows: [ClientFlow?] = []
     var associations = ClientAssociationTable()

@@ -19,7 +19,7 @@ extension CertificateAuthority {
     ///
     /// It names the end of the authority itself as the time of the next list. Servers read the list from a file that every
     /// revocation writes anew, so its age says nothing. It is valid from a little before, as certificates are: a server whose clock
-    /// is behind, if only by the milliseconds that the seconds of `time` are, would refuse it.
+    /// is behind would refuse it, and the C library's `time` is always some milliseconds behind.
     /// - Parameter number: grows with each list (section 5.2.3).
     public func revocationList(
         _ revocations: [Revocation], number: Int, now: Date

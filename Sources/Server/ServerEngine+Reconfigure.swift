@@ -9,7 +9,7 @@ extension ServerEngine {
         var limits = QuicEndpoint.Limits()
         limits.connections = settings.maximumConnections
         limits.alwaysRetry = settings.alwaysRetry
-        limits.retryFrom = min(limits.handshakes, max(settings.maximumNewcomers, 1)) / 2
+        limits.retryFrom = min(limits.handshakes, settings.maximumNewcomers) / 2
         return limits
     }
 

@@ -197,6 +197,6 @@ unsigned clinux_processor_count(void);
 
 // MARK: Memory (memory.c)
 
-/// Takes the pages of code and constants out of this process's memory; each comes back from its file when it is next used.
-/// How many bytes of address space that was, for all of the program and its libraries.
+/// Takes the pages of code and constants of the program and its libraries out of this process's memory; each comes back from
+/// its file when it is next used. How many bytes of address space these pages may fill.
 size_t clinux_release_program_pages(void);
