@@ -33,11 +33,9 @@ import Testing
     /// what BBR therefore holds back for a round trip, is made up for; what a path loses that has no queue is not congestion.
     @Test(arguments: [(0.0, 88), (0.01, 86), (0.05, 76)])
     func noStandingQueue(loss: Double, least: Int) throws {
-        var options = Pair.Options()
-        options.link = LinkConditions(delay: .milliseconds(50), loss: loss, rate: 100_000_000, queueLimit: 1_250_000)
-        let pair = try Pair(options)
-        try pair.connect()
-        let stream = try pair.startUploads(of: 192 << 20)[0]
+        let (pair, stream) = try Pair.uploading(
+            192 << 20,
+            over: LinkConditions(delay: .milliseconds(50), loss: loss, rate: 100_000_000, queueLimit: 1_250_000))
         // The start takes a while where it is lossy: it ends with the first queue.
         pair.run(for: .seconds(5))
         let before = pair.serverSide.receivedCount[stream.id] ?? 0
@@ -77,11 +75,8 @@ import Testing
     /// A queue that is short never shows in the round trip. What it loses must not be taken for the path's own for good, which
     /// would lose a tenth for as long as the transfer lasts (`LossyProbe`).
     @Test func aShortQueueIsNotFlooded() throws {
-        var options = Pair.Options()
-        options.link = LinkConditions(delay: .milliseconds(50), rate: 100_000_000, queueLimit: 60_000)
-        let pair = try Pair(options)
-        try pair.connect()
-        let stream = try pair.startUploads(of: 192 << 20)[0]
+        let (pair, stream) = try Pair.uploading(
+            192 << 20, over: LinkConditions(delay: .milliseconds(50), rate: 100_000_000, queueLimit: 60_000))
         pair.run(for: .seconds(5))
         let before = (
             pair.serverSide.receivedCount[stream.id] ?? 0, pair.up.counters.overflowed, pair.up.counters.delivered
@@ -96,11 +91,8 @@ import Testing
 
     /// A route that grows longer is not a queue, however long the shorter one was in use.
     @Test func aLongerRouteIsNoQueue() throws {
-        var options = Pair.Options()
-        options.link = LinkConditions(delay: .milliseconds(20), rate: 20_000_000, queueLimit: 250_000)
-        let pair = try Pair(options)
-        try pair.connect()
-        let stream = try pair.startUploads(of: 192 << 20)[0]
+        let (pair, stream) = try Pair.uploading(
+            192 << 20, over: LinkConditions(delay: .milliseconds(20), rate: 20_000_000, queueLimit: 250_000))
         pair.run(for: .seconds(20))
         /// Of ten seconds, in tenths.
         func timeWithQueue() -> Int {

@@ -179,6 +179,15 @@ final class Pair {
         return streams
     }
 
+    /// A client that uploads so many bytes over this link, from the beginning on.
+    static func uploading(_ size: Int, over link: LinkConditions) throws -> (Pair, QuicStream) {
+        var options = Options()
+        options.link = link
+        let pair = try Pair(options)
+        try pair.connect()
+        return (pair, try pair.startUploads(of: size)[0])
+    }
+
     /// Bytes that repeat only after 2^40 bytes or so.
     static func pattern(_ count: Int, seed: UInt64) -> [UInt8] {
         var random = SeededRandom(seed: seed)

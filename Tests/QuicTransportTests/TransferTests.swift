@@ -120,11 +120,8 @@ import Testing
 
     /// An outage looks the same for a while. Larger packets come back by themselves.
     @Test func packetsGrowAgainAfterAnOutage() throws {
-        var options = Pair.Options()
-        options.link = LinkConditions(delay: .milliseconds(20), rate: 2_000_000, queueLimit: 100_000)
-        let pair = try Pair(options)
-        try pair.connect()
-        let stream = try pair.startUploads(of: 24 << 20)[0]
+        let (pair, stream) = try Pair.uploading(
+            24 << 20, over: LinkConditions(delay: .milliseconds(20), rate: 2_000_000, queueLimit: 100_000))
         pair.run(for: .seconds(3))
         pair.up.isCut = true
         pair.run(for: .seconds(6))

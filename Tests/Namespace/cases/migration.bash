@@ -127,6 +127,14 @@ END
     ip -n "$client_ns" route add "$server_4/32" via 192.0.4.2 dev uplink2
 }
 
+connect_through_router() {
+    make_movie
+    stop client
+    make_router
+    start_client
+    wait_for_tunnel
+}
+
 end_router() {
     stop client
     ip -n "$client_ns" link del uplink2 2>/dev/null || true
@@ -142,11 +150,7 @@ rebind() {
 
 case_migration_by_a_nat_that_rebinds() {
     trap end_router EXIT
-    make_movie
-    stop client
-    make_router
-    start_client
-    wait_for_tunnel
+    connect_through_router
     local before
     before=$(statistics server migrations)
     expect_transfers_through rebind
@@ -161,11 +165,7 @@ shrink_path() {
 # Another route behind the same address, which carries less: both sides notice that only small packets arrive.
 case_migration_not_needed_when_the_path_shrinks() {
     trap end_router EXIT
-    make_movie
-    stop client
-    make_router
-    start_client
-    wait_for_tunnel
+    connect_through_router
     local before
     before=$(statistics server black_holes)
     expect_transfers_through shrink_path
