@@ -113,10 +113,15 @@ extension ServerEngine {
             wait(flow, .down, until: last + Self.bufferPause)
             return 0
         }
-        guard account.down.isLimited else { return .max }
+        let left = account.quotaRoom
+        guard left > 0 else {
+            spend(flow.session)
+            return 0
+        }
+        guard account.down.isLimited else { return left }
         let room = isNext(flow, .down) ? account.down.room(now: last) : 0
         if room == 0 { wait(flow, .down, until: account.down.opens(now: last)) }
-        return room
+        return min(room, left)
     }
 
     /// Whether the flow need not stand behind others: it has its turn, or nobody waits.

@@ -137,6 +137,9 @@ public final class Account: Sendable {
 
     public var hasQuota: Bool { quotaLeft.load(ordering: .relaxed) != .max }
 
+    /// Bytes that may still pass; `.max` without a quota.
+    public var quotaRoom: Int { max(quotaLeft.load(ordering: .relaxed), 0) }
+
     public var isQuotaSpent: Bool { quotaLeft.load(ordering: .relaxed) <= 0 }
 
     /// Datagrams that the rate did not let pass.
